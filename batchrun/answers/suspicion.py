@@ -4,7 +4,7 @@ The score adds up the doubts of all fields and what is known of the whole answer
 worse. Scores prove nothing: a promise holds whatever the scores are worth, and bad scores only make it costlier.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from batchrun.answers.field_problems import field_of
@@ -43,15 +43,13 @@ def suspicion(
 
 def field_doubt(findings: Mapping[str, Any], field: str, *, is_null: bool = False) -> float:
     """Return the largest doubt about one field, from 0 to 1."""
-    return max(NULL_DOUBT if is_null else 0.0, *_doubts(findings, field))
-
-
-def _doubts(findings: Mapping[str, Any], field: str) -> Iterator[float]:
-    yield 1 - findings.get("agreement", {}).get(field, 1.0)
-    told = findings.get("evidence", {}).get(field, ())
-    for one in told if isinstance(told, list) else [told] if told else ():
-        yield PROBLEM_DOUBT if one.get("problem") else STATUS_DOUBTS.get(one.get("status"), 0.0)
-    if any(field_of(path) == field for path in findings.get("problems", ())):
-        yield PROBLEM_DOUBT
-    if any(field_of(path) == field for path in findings.get("originals", ())):
-        yield SPELLING_DOUBT
+    agreement: float = findings.get("agreement", {}).get(field, 1.0)
+    told = findings.get("evidence", {}).get(field, [])
+    quotes = told if isinstance(told, list) else [told]
+    return max(
+        NULL_DOUBT if is_null else 0.0,
+        1 - agreement,
+        *(PROBLEM_DOUBT if one.get("problem") else STATUS_DOUBTS.get(one.get("status"), 0.0) for one in quotes),
+        PROBLEM_DOUBT if any(field_of(path) == field for path in findings.get("problems", ())) else 0.0,
+        SPELLING_DOUBT if any(field_of(path) == field for path in findings.get("originals", ())) else 0.0,
+    )

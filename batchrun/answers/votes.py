@@ -26,10 +26,6 @@ class Vote:
         """Read a vote from its JSON."""
         return cls(kept["output"], Findings(**kept["findings"]))
 
-    def says(self, name: str) -> bool:
-        """Whether the vote has a value for a field. A value that became null for a problem is none."""
-        return self.output is not None and (self.output[name] is not None or name not in self.findings.problems)
-
 
 def has_failed(votes: Sequence[Vote], most: int) -> bool:
     """Whether so many of at most `most` votes failed that the request has no answer: more than half."""
@@ -37,12 +33,8 @@ def has_failed(votes: Sequence[Vote], most: int) -> bool:
 
 
 def is_settled(fields: Iterable[str], votes: Sequence[Vote], most: int) -> bool:
-    """Whether no further vote can change a value, if there are at most `most` votes and the request does not fail."""
-    remaining = most - len(votes)
-    if not remaining:
-        return True
-    is_answered = sum(vote.output is not None for vote in votes) > most // 2
-    return is_answered and all(_is_decided(_alike(name, votes), remaining) for name in fields)
+    """Whether no further vote is asked: there are `most` votes, or more than half of `most` agree in every field."""
+    return len(votes) == most or all(len(_most_alike(name, votes)) > most // 2 for name in fields)
 
 
 def majority(fields: Iterable[str], votes: Sequence[Vote]) -> tuple[dict[str, Any], Findings]:
@@ -58,7 +50,7 @@ def majority(fields: Iterable[str], votes: Sequence[Vote]) -> tuple[dict[str, An
     agreement: dict[str, float] = {}
     answered = [vote for vote in votes if vote.output is not None]
     for name in fields:
-        alike = max(_alike(name, votes), key=len, default=[])
+        alike = _most_alike(name, votes)
         giver = (alike or answered)[0]
         output[name] = giver.output[name] if giver.output else None
         agreement[name] = round(len(alike) / len(votes), 4)
@@ -78,18 +70,13 @@ def majority(fields: Iterable[str], votes: Sequence[Vote]) -> tuple[dict[str, An
     return output, findings
 
 
-def _alike(name: str, votes: Sequence[Vote]) -> list[list[Vote]]:
-    """Put together the votes that have the same value for a field, in the order in which the values came first."""
+def _most_alike(name: str, votes: Sequence[Vote]) -> list[Vote]:
+    """Return the votes for the value of a field that most votes have, and of equals for the value that came first.
+
+    A value that became null for a problem counts as none. Returns an empty list if no vote has a value.
+    """
     found: dict[Hashable, list[Vote]] = {}
     for vote in votes:
-        if vote.output is not None and vote.says(name):
+        if vote.output is not None and (vote.output[name] is not None or name not in vote.findings.problems):
             found.setdefault(comparable(vote.output[name]), []).append(vote)
-    return list(found.values())
-
-
-def _is_decided(alike: Sequence[Sequence[Vote]], remaining: int) -> bool:
-    """Whether the value with most votes still has most of them if all remaining votes have another one value."""
-    standing = [(len(votes), -place) for place, votes in enumerate(alike)]
-    lead = max(standing, default=(0, 0))
-    others = [(count + remaining, place) for count, place in standing if (count, place) != lead]
-    return lead > max([*others, (remaining, -len(alike))])
+    return max(found.values(), key=len, default=[])

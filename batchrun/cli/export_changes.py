@@ -2,38 +2,30 @@
 
 import json
 import math
-import tempfile
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from batchrun.cli.commands.results import ENDINGS
-from batchrun.cli.export import PARQUET_ROWS, serialized, to_file
-from batchrun.cli.permissions import ordinary_permissions
-from batchrun.errors import EnvironmentProblem
+from batchrun.cli.export import serialized, to_file
+from batchrun.errors import UsageProblem
 from batchrun.quality.comparison import Change
 
+ENDINGS = (".csv", ".jsonl", ".json")
 NAMES = ("doc_id", "field", "before", "now")
 
 
-def write_changes(changes: Iterable[Change], output: Path, *, raw_cells: bool) -> None:
-    """Write changes in the format that the file's ending names, csv for others. Raises EnvironmentProblem.
-
-    Values in Parquet are JSON, because the values of a column have one type there.
-    """
-    format_ = ENDINGS.get(output.suffix, "csv")
-    if format_ == "parquet":
-        _write_parquet(changes, output)
-        return
-    written = _cell if format_ == "csv" else plain
-    rows = ((one.doc_id, one.field, written(one.before), written(one.now)) for one in changes)
-    to_file(serialized(format_, NAMES, rows, raw_cells=raw_cells), output)
+def write_changes(changes: Iterable[Change], output: Path) -> None:
+    """Write changes in the format that the file's ending names. Raises UsageProblem, EnvironmentProblem."""
+    if output.suffix not in ENDINGS:
+        raise UsageProblem(f"{output} has another ending than {', '.join(ENDINGS)}.", hint="such as -o changes.csv")
+    rows = ((one.doc_id, one.field, plain(one.before), plain(one.now)) for one in changes)
+    to_file(serialized(output.suffix[1:], NAMES, rows), output)
 
 
 def as_json(value: Any) -> str:
-    """Return a value as JSON, on one line."""
-    return json.dumps(value, ensure_ascii=False, default=_number)
+    """Return a value as JSON, on one line. A fraction that no float can hold is text."""
+    return json.dumps(value, ensure_ascii=False, default=number)
 
 
 def plain(value: Any) -> Any:
@@ -41,28 +33,7 @@ def plain(value: Any) -> Any:
     return json.loads(as_json(value)) if isinstance(value, list | dict | Decimal) else value
 
 
-def _number(value: Decimal) -> float | str:
-    number = float(value)
-    return number if math.isfinite(number) else str(value)
-
-
-def _cell(value: Any) -> Any:
-    return as_json(value) if isinstance(value, list | dict) else value
-
-
-def _write_parquet(changes: Iterable[Change], output: Path) -> None:
-    import duckdb
-
-    rows = ((one.doc_id, one.field, as_json(one.before), as_json(one.now)) for one in changes)
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
-        lines = Path(folder, "changes.jsonl")
-        to_file(serialized("jsonl", NAMES, rows), lines)
-        columns = ", ".join(f"{name}: 'VARCHAR'" for name in NAMES)
-        query = f"from read_json($lines, format = 'newline_delimited', columns = {{{columns}}})"
-        try:
-            with ordinary_permissions():
-                connection.sql(query, params={"lines": str(lines)}).write_parquet(
-                    str(output), row_group_size=PARQUET_ROWS
-                )
-        except duckdb.IOException as error:
-            raise EnvironmentProblem(f"{output} cannot be written: {str(error).splitlines()[0]}") from error
+def number(value: Decimal) -> float | str:
+    """Return a fraction as JSON can have it."""
+    as_float = float(value)
+    return as_float if math.isfinite(as_float) else str(value)

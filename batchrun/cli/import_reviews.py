@@ -1,6 +1,7 @@
 """What was reviewed on a page and comes back as a file: nothing of the file is believed before it was checked."""
 
 import time
+from collections.abc import Container
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -8,11 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
-from batchrun.cli.views.format import count
-from batchrun.cli.views.review_text import standing_words
-from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import UsageProblem
-from batchrun.escaping import escape_control
+from batchrun.escaping import shown_path
 from batchrun.file_system import TooLargeError, read_bounded
 from batchrun.job.field_types import Table
 from batchrun.quality.review.standing import Standing
@@ -39,6 +37,11 @@ class Entry(Table):
     typed: str
     at: float
 
+    @property
+    def cell(self) -> Cell:
+        """The field of the document."""
+        return Cell(self.doc, self.field)
+
 
 class Page(Table):
     """A file that a page has exported. Its form is checked, its content is not."""
@@ -49,68 +52,57 @@ class Page(Table):
     reviews: Annotated[tuple[Entry, ...], Field(max_length=MOST_CELLS)]
 
 
-def import_reviews(
-    path: Path, opened: OpenReview, standing: Standing | None, reviewer: str | None, terminal: Terminal
-) -> None:
-    """Record the reviews of a file, all of them or none. Raises UsageProblem for a file that cannot be believed."""
+def import_reviews(path: Path, opened: OpenReview, reviewer: str | None) -> tuple[Standing, int, int]:
+    """Record the reviews of a file, all of them or none.
+
+    Returns how the audit stands then, how many reviews were recorded, and how many were left out because they are
+    known, older than what was said since, or about another answer. Raises UsageProblem for a file that cannot be
+    believed.
+    """
     page = read_page(path)
-    if standing is None or page.audit != standing.audit.audit_id:
+    if (latest := opened.audits.latest()) is None or page.audit != latest.audit_id:
         raise UsageProblem(f"{path} belongs to another audit than the one that is open now.", hint=AGAIN)
-    desk = _Desk(opened, opened.current(standing, anew=False), reviewer_name(reviewer or page.reviewer))
-    new = list[Review]()
+    standing, who = opened.current(), reviewer_name(reviewer or page.reviewer)
+    offered = {cell for cell, _ in standing.audited} | set(islice(standing.upcoming("audit"), MOST_CELLS))
+    new = dict[Cell, Review]()
     for number, entry in enumerate(page.reviews, 1):
         try:
-            new += desk.taken(entry)
+            if _is_news(entry, standing, offered):
+                new[entry.cell] = _review(entry, opened, standing, who)
         except UsageProblem as problem:
             raise UsageProblem(f"entry {number} of {path}: {problem}", hint=AGAIN) from problem
-    standing, left = opened.record(standing, new), len(page.reviews) - len(new)
-    if terminal.json:
-        terminal.event("imported", job=opened.job.name, reviews=len(new), left_out=left)
-        return
-    words = "left out: known, reviewed later, or about an answer that has changed"
-    terminal.result(f"{count(len(new), 'review')} taken over" + (f", {left:,} {words}" if left else ""))
-    terminal.result(f"promise  {standing_words(standing)}")
+    return opened.record(standing, list(new.values())), len(new), len(page.reviews) - len(new)
 
 
-class _Desk:
-    """Where the entries of one file are looked at, one after the other."""
+def _is_news(entry: Entry, standing: Standing, offered: Container[Cell]) -> bool:
+    """Whether an entry is about an answer that still stands, and newer than what was said of the field.
 
-    def __init__(self, opened: OpenReview, standing: Standing, reviewer: str) -> None:
-        self._opened, self._standing, self._reviewer = opened, standing, reviewer
-        ahead = islice(standing.upcoming("audit"), MOST_CELLS)
-        self._offered = {*(cell for cell, _ in standing.audited), *ahead}
-        """What a page can have offered as drawn at random: a field far ahead of all others would count these wrong."""
-        self._seen = set[Cell]()
+    `offered` are the fields that a page can have offered as drawn at random: a field far ahead of all others would
+    count these as wrong. Raises UsageProblem for an entry that no page of the audit can have made.
+    """
+    audit, cell = standing.audit, entry.cell
+    if cell.doc_id not in audit.documents or cell.field not in audit.fields:
+        raise UsageProblem(f"nobody asked about {shown_path(cell.field)} of {shown_path(cell.doc_id)}.")
+    if not audit.opened_at - CLOCK_S <= entry.at <= time.time() + CLOCK_S:
+        raise UsageProblem("the time of the review cannot be.")
+    if cell.doc_id in standing.changed or entry.request != audit.documents[cell.doc_id].request_id:
+        return False
+    if entry.drawn == "audit" and cell not in offered:
+        raise UsageProblem("the field was not drawn.")
+    earlier = standing.reviews.get(cell)
+    return earlier is None or earlier.at < entry.at
 
-    def taken(self, entry: Entry) -> list[Review]:
-        """Return the review that an entry is, or nothing for one that is known, older, or of another answer.
 
-        Raises UsageProblem for an entry that no page of the audit can have made.
-        """
-        audit, cell = self._standing.audit, Cell(entry.doc, entry.field)
-        if cell.doc_id not in audit.documents or cell.field not in audit.fields or cell in self._seen:
-            place = f"{escape_control(cell.field)[:99]} of {escape_control(cell.doc_id)[:99]}"
-            raise UsageProblem(f"nobody asked about {place}, or it is there twice.")
-        if not audit.opened_at - CLOCK_S <= entry.at <= time.time() + CLOCK_S:
-            raise UsageProblem("the time of the review cannot be.")
-        self._seen.add(cell)
-        if cell.doc_id in self._standing.changed or entry.request != audit.documents[cell.doc_id].request_id:
-            return []
-        if entry.drawn == "audit" and cell not in self._offered:
-            raise UsageProblem("the field was not drawn.")
-        if (earlier := self._standing.reviews.get(cell)) and earlier.at >= entry.at:
-            return []
-        said = self._opened.review(audit, cell, entry.drawn, entry.verdict, typed=entry.typed, reviewer=self._reviewer)
-        return [replace(said, at=entry.at)]
+def _review(entry: Entry, opened: OpenReview, standing: Standing, reviewer: str) -> Review:
+    said = opened.review(standing.audit, entry.cell, entry.drawn, entry.verdict, typed=entry.typed, reviewer=reviewer)
+    return replace(said, at=entry.at)
 
 
 def read_page(path: Path) -> Page:
     """Read a file that a page has exported. Raises UsageProblem for anything else."""
     try:
         return Page.model_validate_json(read_bounded(path, most_bytes=MOST_BYTES))
-    except TooLargeError as error:
-        raise UsageProblem(f"{path} is larger than {MOST_BYTES:,} bytes.", hint=AGAIN) from error
     except OSError as error:
         raise UsageProblem(f"{path} cannot be read: {error.strerror}.", hint=AGAIN) from error
-    except ValidationError as error:
+    except (TooLargeError, ValidationError) as error:
         raise UsageProblem(f"{path} is no file that a review page has exported.", hint=AGAIN) from error

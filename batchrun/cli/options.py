@@ -1,5 +1,6 @@
 """Options that several commands share: a flag means the same in every command."""
 
+import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -22,6 +23,17 @@ class JobCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Give a bare `--simulate` its default profile."""
         return super().parse_args(ctx, [f"--simulate={PROFILES[0]}" if word == "--simulate" else word for word in args])
+
+
+class ShareOption(click.FloatRange):
+    """A share from 0 to 1."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read `0.95`. NaN is outside of no bounds, and is refused all the same."""
+        share: float = super().convert(value, param, ctx)
+        if math.isnan(share):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return share
 
 
 class DollarsOption(click.ParamType[int]):

@@ -1,11 +1,11 @@
 """Reviewing at a terminal: one key for each field. What was said is recorded before the next field is shown."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import click
 
-from batchrun.cli.find_run import FoundRun
 from batchrun.cli.views.review_cell import ShownCell, shown_cells
 from batchrun.cli.views.review_text import cell_lines, standing_words, text_lines
 from batchrun.cli.views.terminal import Terminal
@@ -17,6 +17,7 @@ from batchrun.workflow.review import OpenReview
 
 KEYS = "a accept, c correct, r reject, s skip, b back, m more text, q quit"
 OF_QUEUE = "A accept all of the document, "
+VERDICTS: dict[str, Verdict] = {"a": "accepted", "r": "rejected"}
 LARGE = (ArrayField, ObjectField)
 """Fields whose values are corrected in an editor, because nobody types them again."""
 
@@ -25,54 +26,55 @@ LARGE = (ArrayField, ObjectField)
 class Session:
     """A person at a terminal who reviews one field after the other."""
 
-    found: FoundRun
     opened: OpenReview
     standing: Standing
     terminal: Terminal
-    reviewer: str
     only: Drawn | None
     """The stream that the person has chosen; None leaves the choice to the standing of the audit."""
+    reviewer: str
+    saved: set[Cell] = field(default_factory=set)
     skipped: set[Cell] = field(default_factory=set)
-    done: list[tuple[Cell, Drawn]] = field(default_factory=list)
+    before: list[tuple[Cell, Drawn]] = field(default_factory=list)
     """What was reviewed here, in order, for going back."""
 
     def run(self) -> None:
         """Ask for one field after the other until the person quits or none is left."""
-        cell_drawn = self._next()
-        while cell_drawn:
-            (shown,) = shown_cells(self.found, self.opened.audits, self.standing, [cell_drawn[0]])
-            cell_drawn = self._asked(shown, cell_drawn[1])
-        if self._next() is None:
-            self.terminal.result("nothing is left to be reviewed" + (" in this stream" if self.only else ""))
+        asked = self.next()
+        while asked:
+            asked = self._asked(*asked)
 
-    def _next(self) -> tuple[Cell, Drawn] | None:
+    def next(self) -> tuple[Cell, Drawn] | None:
+        """Return the field that is asked next, and its stream. Returns None if none is left."""
         drawn = self.only or self.standing.next_drawn
         cells = (cell for cell in self.standing.upcoming(drawn) if cell not in self.skipped)
         return next(((cell, drawn) for cell in cells), None)
 
-    def _asked(self, shown: ShownCell, drawn: Drawn) -> tuple[Cell, Drawn] | None:
+    def _asked(self, cell: Cell, drawn: Drawn) -> tuple[Cell, Drawn] | None:
         """Ask about a field until something follows. Returns the next field, or None if the person quits."""
-        self.terminal.result(f"\n{self._progress(drawn)}")
-        for line in cell_lines(shown, self.standing.reviews.get(shown.cell), self.terminal.width()):
-            self.terminal.result(line)
+        (shown,) = shown_cells(self.opened, self.standing.audit, [cell])
+        width = self.terminal.width()
+        lines = cell_lines(shown, self.standing.reviews.get(cell), width)
+        self.terminal.result("\n".join(["", self._progress(drawn), *lines]))
         while True:
             self.terminal.result(f"  {OF_QUEUE if drawn == 'queue' else ''}{KEYS}")
             match _key():
                 case "q":
                     return None
                 case "s":
-                    self.skipped.add(shown.cell)
-                    return self._next()
-                case "b" if self.done:
-                    return self.done.pop()
+                    self.skipped.add(cell)
+                    return self.next()
+                case "b" if self.before:
+                    return self.before.pop()
                 case "m":
-                    for line in text_lines(f"{shown.value}\n\n{shown.text}", self.terminal.width()):
-                        self.terminal.result(line)
-                case "a" | "c" | "r" as key if self._said(shown, drawn, key):
-                    return self._next()
+                    self.terminal.result("\n".join(text_lines(f"{shown.value}\n\n{shown.text}", width)))
+                case "a" | "r" as key if self._recorded([cell], drawn, VERDICTS[key]):
+                    return self.next()
+                case "c" if (typed := self._typed(shown)) and self._recorded([cell], drawn, "corrected", typed):
+                    return self.next()
                 case "A" if drawn == "queue":
-                    self._accept_all(shown.cell.doc_id)
-                    return self._next()
+                    left = [one for one in self.standing.upcoming("queue") if one.doc_id == cell.doc_id]
+                    if self._recorded(left, drawn, "accepted"):
+                        return self.next()
 
     def _progress(self, drawn: Drawn) -> str:
         standing = self.standing
@@ -80,43 +82,37 @@ class Session:
             return f"drawn {len(standing.audited) + 1:,} of about {standing.planned:,}"
         return f"queue, {standing.queue_left:,} of {len(standing.queue.documents):,} documents left"
 
-    def _said(self, shown: ShownCell, drawn: Drawn, key: str) -> bool:
-        """Record what a key says of a field. Returns whether something was recorded."""
-        verdicts: dict[str, Verdict] = {"a": "accepted", "c": "corrected", "r": "rejected"}
-        typed = self._typed(shown) if key == "c" else None
-        if key == "c" and not typed:
-            return False
+    def _typed(self, shown: ShownCell) -> str | None:
+        """Let the person type the right value. Returns nothing if nothing was typed."""
         try:
-            self._record([shown.cell], drawn, verdicts[key], typed)
+            if isinstance(self.opened.job.job.spec.output.fields[shown.cell.field], LARGE):
+                return click.edit(shown.value, extension=".json")
+            return str(click.prompt("right value, or nothing to leave it", default="", show_default=False)).strip()
+        except click.Abort:  # Ctrl-C, which takes the key back
+            return None
+        except click.ClickException as error:  # there is no such editor
+            self.terminal.say(error.format_message())
+            return None
+
+    def _recorded(self, cells: Sequence[Cell], drawn: Drawn, verdict: Verdict, typed: str | None = None) -> bool:
+        """Record what a person says of fields. Returns whether it could be recorded, and else says why not."""
+        review, standing = self.opened.review, self.standing
+        try:
+            said = [review(standing.audit, cell, drawn, verdict, typed=typed, reviewer=self.reviewer) for cell in cells]
         except UsageProblem as problem:
             self.terminal.say(self.terminal.problem_text(problem, sys.stderr))
             return False
-        self.done.append((shown.cell, drawn))
+        self.standing = self.opened.record(standing, said)
+        self.saved.update(cells)
+        self.before += [(cell, drawn) for cell in cells]
+        is_new = self.standing.queue.promised and not standing.queue.promised
+        self.terminal.result(verdict + (f"\npromise  {standing_words(self.standing)}" if is_new else ""))
         return True
-
-    def _typed(self, shown: ShownCell) -> str | None:
-        """Let the person type the right value. Returns None for nothing typed."""
-        if isinstance(self.opened.job.job.spec.output.fields[shown.cell.field], LARGE):
-            return click.edit(shown.value, extension=".json")
-        return str(click.prompt("right value, or nothing to leave it", default="", show_default=False)).strip()
-
-    def _accept_all(self, doc_id: str) -> None:
-        cells = [cell for cell in self.standing.upcoming("queue") if cell.doc_id == doc_id]
-        self._record(cells, "queue", "accepted", None)
-        self.done += [(cell, "queue") for cell in cells]
-
-    def _record(self, cells: list[Cell], drawn: Drawn, verdict: Verdict, typed: str | None) -> None:
-        reviews = [
-            self.opened.review(self.standing.audit, cell, drawn, verdict, typed=typed, reviewer=self.reviewer)
-            for cell in cells
-        ]
-        self.standing = self.opened.record(self.standing, reviews)
-        self.terminal.result(f"{verdict}   promise: {standing_words(self.standing)}")
 
 
 def _key() -> str:
-    """Wait for a key. The end of the input quits, like `q`."""
+    """Wait for a key. The end of the input quits, and so does Ctrl-C."""
     try:
         return click.getchar()
-    except EOFError:
+    except (EOFError, KeyboardInterrupt):
         return "q"

@@ -5,6 +5,7 @@ import gc
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from batchrun.catalog.money import dollars, spent_and_held
@@ -77,20 +78,15 @@ def run_job(
     counts = approved is None or online is not None  # a plan is made again as it was made
     options = replace(options, online=online, rescans=rescans, rereads=rereads, reasks_all=reasks_all)
     reports: list[PilotReport] = []
-    calibrations: list[CascadeCalibration] = []
 
-    def show(plan: Plan, first: Plan | None = None) -> None:
-        # The rest is planned with what a calibration has found, which no file can say before.
-        checked = approved if plan_file and not calibrations else None
-        if checked and plan_file and (changed := stale(checked, plan_as_json(plan, opened, None), path=plan_file)):
+    def show(plan: Plan, first: Plan | None = None, *, what: str = "pilot") -> None:
+        if approved and plan_file and (changed := stale(approved, plan_as_json(plan, opened, None), path=plan_file)):
             raise changed
-        calibrates = bool(opened.chain.acceptance_rules and opened.chain.acceptance_rules.is_calibrating)
-        show_plan(
-            plan, opened, terminal, pilot=first, what="calibration" if calibrates and not calibrations else "pilot"
-        )
+        show_plan(plan, opened, terminal, pilot=first, what=what)
 
     def calibrated(found: CascadeCalibration) -> None:
-        calibrations.append(found)
+        nonlocal approved
+        approved = None  # no file can say how the rest is planned with what the calibration has found
         shown.close()
         show_calibration(found, opened, terminal)
 
@@ -117,7 +113,8 @@ def run_job(
 
         caller = Caller(provider=provider, listener=listener, interrupts=halting_on_signals)
         try:
-            first = CalibratedSubmit(opened, caller, show, calibrated, rest, options, counts=counts)
+            shows = partial(show, what="calibration")
+            first = CalibratedSubmit(opened, caller, shows, calibrated, rest, options, counts=counts)
             summary = run_async(first.submit(selection))
         finally:
             shown.close()

@@ -8,7 +8,6 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, PlainValidator, ValidationInfo, model_validator
-from pydantic_core import PydanticCustomError
 
 from batchrun.job.answer_form import has_evidence, is_quote
 from batchrun.job.field_types import LARGEST, Table
@@ -169,24 +168,17 @@ def _fits_the_fields(check: CheckSection, info: ValidationInfo) -> CheckSection:
     for name in check.named:
         if name not in output.fields:
             raise unknown_field(name, output.fields, check.key_of_fields)
-        if problem := _unsuited(check, name, output):
-            raise problem
+        kind = output.fields[name].kind
+        if not _suits(check.type, name, output):
+            sentence = f'"{name}" is of type {kind} and has no {_RULES[check.type].lacks}'
+            raise refusal(sentence, key=check.key_of_fields)
+        for key, bound in check.bounds.items():
+            if check.type == "in_range" and type(bound) not in _ORDERED[kind]:
+                raise refusal(f'"{name}" is of type {kind}, and this is another type', key=key)
     if not checked_fields(check, output):
         hint = "add evidence = true in [output]" if check.type == "unsupported_rate" else 'such as field = "…"'
         raise refusal(f'"{check.type}" has no field to look at', key="type", hint=hint)
     return check
-
-
-def _unsuited(check: CheckSection, name: str, output: OutputSection) -> PydanticCustomError | None:
-    assert check.type is not None
-    kind = output.fields[name].kind
-    if not _suits(check.type, name, output):
-        sentence = f'"{name}" is of type {kind} and has no {_RULES[check.type].lacks}'
-        return refusal(sentence, key=check.key_of_fields)
-    for key, bound in check.bounds.items() if check.type == "in_range" else ():
-        if type(bound) not in _ORDERED[kind]:
-            return refusal(f'"{name}" is of type {kind}, and this is another type', key=key)
-    return None
 
 
 def _distinct_names(checks: tuple[CheckSection, ...]) -> tuple[CheckSection, ...]:

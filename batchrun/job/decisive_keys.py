@@ -86,8 +86,13 @@ def _digest(text: str) -> str:
     return DIGEST + hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
 
 
-def changed_keys(before: Mapping[str, str], now: Mapping[str, str]) -> list[ChangedKey]:
-    """Compare the keys of two runs. A text that has only moved to another file has not changed."""
+def changed_keys(before: Mapping[str, str] | None, now: Mapping[str, str] | None) -> list[ChangedKey] | None:
+    """Compare the keys of two runs. A text that has only moved to another file has not changed.
+
+    Returns None if the keys of a run are not known.
+    """
+    if before is None or now is None:
+        return None
     both = (ChangedKey(key, before.get(key), now.get(key)) for key in {**before, **now})
     return [one for one in both if _essence(one.before) != _essence(one.now)]
 

@@ -21,7 +21,7 @@ from batchrun.job.key_types import CacheMode, Positive, Share, TagName, TagValue
 from batchrun.job.model_sections import CascadeSection, ModelSection
 from batchrun.job.output_section import OutputSection, fits_the_source
 from batchrun.job.project_root import LEDGER
-from batchrun.job.review_section import ReviewSection, reviews_known_fields
+from batchrun.job.review_section import ReviewSection
 from batchrun.job.source_sections import Source
 from batchrun.job.tune_section import TuneSection
 from batchrun.job.units import Bytes, LongSeconds, NanoDollars, Seconds
@@ -281,7 +281,7 @@ class JobSpec(Table):
     gold: Annotated[GoldSection | None, AfterValidator(fits_the_fields)] = None
     check: CheckSections = ()
     """What must be true of the output. No request depends on a check."""
-    review: Annotated[ReviewSection | None, AfterValidator(reviews_known_fields)] = None
+    review: ReviewSection | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 from batchrun.answers.suspicion import VERSION
 from batchrun.errors import BatchrunError, Refused, Stopped
@@ -9,7 +10,7 @@ from batchrun.job.load import JobFile
 from batchrun.job.model_sections import CascadeSection
 from batchrun.planning.request_template import RequestTemplate
 from batchrun.statistics.audit import calibration_needed
-from batchrun.store.ledger.cascade_calibrations import CascadeCalibration, CascadeCalibrations
+from batchrun.store.ledger.cascade_calibrations import CascadeCalibration, latest_calibration
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.model_chain import ModelChain
 
@@ -28,12 +29,18 @@ def calibration_settings(job: JobFile, chain: ModelChain) -> str:
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def begun_calibration(job: JobFile, chain: ModelChain, ledger: Ledger) -> CascadeCalibration | None:
+    """Find the newest calibration of a job's cascade as it is. Returns None if none has begun."""
+    return latest_calibration(ledger, job.spec.job.name, calibration_settings(job, chain))
+
+
 def calibrated_chain(job: JobFile, chain: ModelChain, ledger: Ledger) -> ModelChain:
     """Return the chain with the threshold that the newest calibration has found, or the same chain without one."""
-    if chain.acceptance_rules is None or not chain.acceptance_rules.is_calibrating:
+    rules = chain.acceptance_rules
+    found = begun_calibration(job, chain, ledger) if rules and rules.is_calibrating else None
+    if rules is None or found is None or found.below is None:
         return chain
-    found = CascadeCalibrations(ledger, job.spec.job.name).latest(calibration_settings(job, chain))
-    return chain if found is None or found.below is None else chain.with_threshold(found.below, found.calibration_no)
+    return replace(chain, acceptance_rules=replace(rules, below=found.below, calibration_no=found.calibration_no))
 
 
 def calibration_problem(job: JobFile, chain: ModelChain, ledger: Ledger, to_send: int) -> BatchrunError | None:
@@ -44,15 +51,14 @@ def calibration_problem(job: JobFile, chain: ModelChain, ledger: Ledger, to_send
     rules, section = chain.acceptance_rules, job.spec.cascade
     if section is None or rules is None or not rules.is_calibrating or not to_send:
         return None
-    begun = CascadeCalibrations(ledger, job.spec.job.name).latest(calibration_settings(job, chain))
-    if begun:
+    if begun := begun_calibration(job, chain, ledger):
         return no_threshold(section, begun) if begun.ended else None
     if to_send >= (needed := calibration_needed(section.max_difference)):
         return None
     return Refused(
         f"max_difference = {section.max_difference:g} needs {needed:,} documents that both models answer, and only"
         f" {to_send:,} are to be sent. Nothing was sent.",
-        hint=f"raise max_difference, name {section.models[-1]} alone in [model], or leave accept out",
+        hint=f"raise max_difference, take accept out, or take [cascade] out and name {section.models[-1]} in [model]",
     )
 
 
@@ -62,6 +68,6 @@ def no_threshold(section: CascadeSection, ended: CascadeCalibration) -> Stopped:
     return Stopped(
         f"no threshold holds: by {ended.asked:,} documents that both models answered, nobody can promise that"
         f" at most {ended.max_difference:.1%} of the documents taken from {first} differ from {last}.",
-        hint=f"name {last} alone in [model]; or set a larger `calibrate` or max_difference in [cascade],"
-        ' or accept = "rules", which promises nothing',
+        hint=f"take [cascade] out and name {last} in [model]; or set a larger `calibrate` or max_difference, or"
+        ' accept = "rules", which promises nothing',
     )

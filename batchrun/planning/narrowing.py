@@ -1,7 +1,7 @@
 """The narrowing of a plan to some of its documents, and the widening back to all of them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.plan import Kind
@@ -59,16 +59,6 @@ class Narrowing:
             "select doc_id from planned where chosen and kind != ? order by 1", (Kind.IDENTICAL,)
         )
         return [doc_id for (doc_id,) in rows]
-
-    def sampled(self) -> Iterator[tuple[str, str, bool]]:
-        """Yield each document to send by id and hash of the content, and whether it is the pilot's."""
-        sent = [kind for kind in Kind if kind.sent]
-        rows = self._connection.execute(
-            "select doc_id, content_sha, pilot from planned join whole using (planned_no)"
-            " where kind in (select value from json_each(?))",
-            (json.dumps(sent),),
-        )
-        return ((doc_id, content_sha, bool(pilot)) for doc_id, content_sha, pilot in rows)
 
     def guessed(self) -> list[int]:
         """List the numbers of the chosen documents whose tokens are only guessed."""

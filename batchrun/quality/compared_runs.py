@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchrun.errors import BatchrunError
-from batchrun.job.decisive_keys import ChangedKey, changed_keys
 from batchrun.job.load import JobFile
 from batchrun.quality.comparison import Comparison
 from batchrun.quality.evaluate import match_rules
@@ -66,11 +65,6 @@ def _keys(ledger: Ledger, story: RunStory) -> Mapping[str, str] | None:
         return None
 
 
-def changed_keys_of(before: ComparedRun, now: ComparedRun) -> list[ChangedKey] | None:
-    """Compare the keys of two runs. Returns None if those of a run are not recorded."""
-    return None if before.keys is None or now.keys is None else changed_keys(before.keys, now.keys)
-
-
 def readable_job(path: Path) -> JobFile | None:
     """Read a job file of today. Returns None if it cannot be read: the answers can be compared all the same."""
     try:
@@ -85,6 +79,8 @@ def comparison_by(jobs: Iterable[JobFile], ledger: Ledger) -> Comparison:
     `ledger` has the reviews. Raises UsageProblem for labels that cannot be read.
     """
     known = list(jobs)
-    rules = ChainMap(*(match_rules(job, job.spec.output.fields) for job in known))
+    fields = [job.spec.output.fields for job in known]
+    rules = ChainMap(*map(match_rules, known, fields))
+    kinds = ChainMap(*({name: field.kind for name, field in each.items()} for each in fields))
     labels = next((found for job in known if (found := known_labels(job, ledger))), None)
-    return Comparison(rules, labels.values if labels else {})
+    return Comparison(rules, labels.values if labels else {}, kinds)

@@ -1,36 +1,27 @@
 """What has changed between the answers of two runs, counted while the answers go by: no answer is kept but examples."""
 
-import heapq
 import math
 from array import array
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
-from itertools import groupby
-from operator import itemgetter
 from statistics import median
 from typing import Any
 
 from batchrun.job.match_rules import MatchRule
 from batchrun.outcome import Outcome
+from batchrun.quality.distribution import Distribution, drifts
 from batchrun.quality.gold_change import GoldChange, Labelled, gold_change
-from batchrun.quality.matching.keys import key_of
 from batchrun.quality.matching.match import match
-from batchrun.statistics.drift import Drift, kolmogorov_smirnov, population_stability
-from batchrun.store.reports.run_answers import RunAnswer
+from batchrun.statistics.drift import Drift
+from batchrun.store.reports.run_answers import RunAnswer, side_by_side
 
 EXACT = MatchRule("exact")
 """The rule of a field of which nothing is known."""
-LENIENT = frozenset({"number", "tokens"})
-"""The rules by which two values may match that have different keys."""
-MOST_CATEGORIES = 1_000
-"""A field with more different values is like free text: only its nulls are counted."""
 NOT_ASKED = object()
 """Stands for the value of a field that a run has not asked for."""
-LONGEST_CATEGORY = 200
-"""A longer text is no category, in characters."""
 MOST_EXAMPLES = 10
 """How many changes of a field are kept to be shown."""
 
@@ -45,50 +36,12 @@ class Change:
     now: Any
 
 
-class Values:
-    """How the values of a field are distributed in one run."""
-
-    def __init__(self) -> None:
-        self.nulls = 0
-        self.numbers = array("d")
-        self.categories: Counter[Hashable] = Counter()
-        self.beyond = 0
-        """Values that are counted in no category, because there were too many categories or the value is a list."""
-
-    def add(self, value: Any) -> None:
-        """Count a value. This is done for every value of both runs: types are compared, which is fastest."""
-        kind = type(value)
-        if (kind is str and len(value) <= LONGEST_CATEGORY) or kind is bool:
-            if value in self.categories or len(self.categories) < MOST_CATEGORIES:
-                self.categories[value] += 1
-            else:
-                self.beyond += 1
-        elif kind is int or kind is Decimal:
-            self.numbers.append(_float(value))
-        elif value is None:
-            self.nulls += 1
-        else:
-            self.beyond += 1
-
-    @property
-    def is_numeric(self) -> bool:
-        """Whether all values are numbers, or null."""
-        return not self.categories and not self.beyond
-
-    def with_nulls(self) -> "array[float]":
-        """Return the numbers, among which a null counts as less than every number."""
-        return self.numbers + array("d", [-math.inf]) * self.nulls
-
-    def counts(self, *, nulls_only: bool) -> dict[Hashable, int]:
-        """Count by category, with null as one; or only nulls and values."""
-        known = self.categories.total() + len(self.numbers) + self.beyond
-        return {None: self.nulls, "": known} if nulls_only else {None: self.nulls, **self.categories}
-
-
 @dataclass(slots=True)
 class FieldComparison:
     """How the values of one field have changed, over the documents that both runs have answered."""
 
+    values: tuple[Distribution, Distribution]
+    """The values of the earlier run, and of the later run."""
     documents: int = 0
     """The documents for which both runs have asked for the field."""
     changed: int = 0
@@ -100,7 +53,6 @@ class FieldComparison:
     from_null: int = 0
     relative: "array[float]" = field(default_factory=lambda: array("d"))
     """By what share of itself each changed number has changed; a change from 0 has no such share."""
-    values: tuple[Values, Values] = field(default_factory=lambda: (Values(), Values()))
     examples: list[Change] = field(default_factory=list)
 
     @property
@@ -108,21 +60,15 @@ class FieldComparison:
         """The median of the relative changes of those numbers that have changed; None if there are none."""
         return median(self.relative) if self.relative else None
 
-    def drift(self, *, fields: int) -> Drift:
-        """Compare the two distributions, as one of so many fields; nulls are part of a distribution."""
-        before, now = self.values
-        if before.is_numeric and now.is_numeric and (before.numbers or now.numbers):
-            return kolmogorov_smirnov(before.with_nulls(), now.with_nulls(), fields=fields)
-        many = any(one.beyond or one.numbers for one in self.values)
-        return population_stability(before.counts(nulls_only=many), now.counts(nulls_only=many), fields=fields)
-
 
 class Comparison:
     """The changes between two runs, as far as `changes` has gone through their answers."""
 
-    def __init__(self, rules: Mapping[str, MatchRule], labels: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take the match rule of each field, and the gold labels by document and field."""
-        self._rules, self._labels = rules, labels
+    def __init__(
+        self, rules: Mapping[str, MatchRule], labels: Mapping[str, Mapping[str, Any]], kinds: Mapping[str, str]
+    ) -> None:
+        """Take the match rule and the type of each field, and the gold labels by document and field."""
+        self._rules, self._labels, self._kinds = rules, labels, kinds
         self.fields: dict[str, FieldComparison] = {}
         self.outcomes = (Counter[Outcome | None](), Counter[Outcome | None]())
         """The outcomes of all documents of each run; None is a pending document."""
@@ -142,15 +88,13 @@ class Comparison:
         Documents that no request can be made for, such as empty ones, are left out: they belong to the run that saw
         them first, whatever is asked later.
         """
-        merged = heapq.merge(_on_side(before, 0), _on_side(now, 1), key=itemgetter(0))
-        for _, group in groupby(merged, key=itemgetter(0)):
-            answers = {side: answer for _, side, answer in group}
-            if not any(map(_is_asked, answers.values())):
-                continue
-            for side, answer in answers.items():
-                self.outcomes[side][answer.outcome] += 1
-            if len(answers) == 2:
-                yield from self._changes_of(answers[0], answers[1])
+        for pair in side_by_side(before, now):
+            if any(answer and _is_asked(answer) for answer in pair):
+                for answer, outcomes in zip(pair, self.outcomes, strict=True):
+                    if answer:
+                        outcomes[answer.outcome] += 1
+                if pair[0] and pair[1]:
+                    yield from self._changes_of(pair[0], pair[1])
 
     def _changes_of(self, before: RunAnswer, now: RunAnswer) -> list[Change]:
         self.both += 1
@@ -175,7 +119,8 @@ class Comparison:
     def _count(self, name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
         """Count a field of a document. Return whether the field has changed."""
         if (one := self.fields.get(name)) is None:
-            one = self.fields[name] = FieldComparison()
+            kind = self._kinds.get(name)
+            one = self.fields[name] = FieldComparison((Distribution(kind), Distribution(kind)))
         old, new = before.get(name, NOT_ASKED), now.get(name, NOT_ASKED)
         if old is NOT_ASKED or new is NOT_ASKED:
             one.only_before += new is NOT_ASKED
@@ -184,15 +129,11 @@ class Comparison:
         one.documents += 1
         one.values[0].add(old)
         one.values[1].add(new)
-        return old != new and self._has_changed(one, self._rules.get(name, EXACT), old, new)
-
-    def _has_changed(self, one: FieldComparison, rule: MatchRule, old: Any, new: Any) -> bool:
-        keys = key_of(rule, old), key_of(rule, new)
-        if keys[0] == keys[1] or (rule.name in LENIENT and match(rule, old, new).right):
+        if old == new or (matched := match(self._rules.get(name, EXACT), old, new)).right:
             return False
         one.changed += 1
-        one.to_null += keys[1] is None
-        one.from_null += keys[0] is None
+        one.to_null += not matched.given
+        one.from_null += not matched.gold
         if (share := _relative(old, new)) is not None:
             one.relative.append(share)
         return True
@@ -215,9 +156,14 @@ class Comparison:
 
     @cached_property
     def drifts(self) -> dict[str, Drift]:
-        """The drift of every field that both runs have."""
+        """The drift of every field that both runs have: of its values or of its nulls, whichever is nearer an alarm."""
         in_both = {name: one for name, one in self.fields.items() if one.documents}
-        return {name: one.drift(fields=len(in_both)) for name, one in in_both.items()}
+        return {
+            name: max(
+                drifts(*one.values, fields=len(in_both)).values(), key=lambda drift: drift.statistic / drift.threshold
+            )
+            for name, one in in_both.items()
+        }
 
     @property
     def most_changed(self) -> list[tuple[str, FieldComparison]]:
@@ -231,26 +177,20 @@ class Comparison:
         return [change for change, _ in zip(turns, range(MOST_EXAMPLES), strict=False)]
 
 
-def _on_side(answers: Iterable[RunAnswer], side: int) -> Iterator[tuple[str, int, RunAnswer]]:
-    return ((answer.doc_id, side, answer) for answer in answers)
-
-
 def _is_asked(answer: RunAnswer) -> bool:
     return answer.request_no is not None or answer.values is not None
 
 
 def _relative(before: Any, now: Any) -> float | None:
-    """Return the change as a share of the number before; None if a value is no number, or the number before was 0."""
-    if any(isinstance(value, bool) or not isinstance(value, int | Decimal) for value in (before, now)) or not before:
+    """Return the change as a share of the number before.
+
+    Returns None if a value is no number that a float can hold, and if the number before was 0.
+    """
+    if any(isinstance(value, bool) or not isinstance(value, int | Decimal) for value in (before, now)):
         return None
-    old = _float(before)
-    share = (_float(now) - old) / abs(old) if old else math.inf
-    return share if math.isfinite(share) else None
-
-
-def _float(number: int | Decimal) -> float:
-    """Return a number as a float, and infinity for a number that no float can hold."""
     try:
-        return float(number)
+        old, new = float(before), float(now)
     except OverflowError:
-        return math.inf if number > 0 else -math.inf
+        return None
+    share = (new - old) / abs(old) if old else math.inf
+    return share if math.isfinite(share) else None

@@ -7,10 +7,12 @@ from typing import Any
 from batchrun.job.load import JobFile
 from batchrun.job.match_rules import MatchRule, default_rule
 from batchrun.quality.gold import Labels
+from batchrun.quality.gold_change import GoldChange, Labelled, gold_change
 from batchrun.quality.matching.match import match
-from batchrun.quality.scores import Confusion, DocumentMatches, Scores, confusion, score, worst
+from batchrun.quality.scores import Confused, DocumentMatches, Scores, confusion, score, worst
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.run_answers import RunAnswer, run_answers
+from batchrun.store.reports.runs import RunStory
 
 MOST_WORST = 5
 """How many of the worst documents are named."""
@@ -49,29 +51,43 @@ class WrongField:
     """What is known of the quote for the answer, as in `Findings`; None for a field without evidence."""
 
 
-@dataclass(frozen=True, slots=True)
-class WrongDocument:
-    """A document with its wrong fields, in the order of the job file."""
-
-    doc_id: str
-    fields: tuple[WrongField, ...]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """How right the answers of a run are."""
+    """How right the answers of a run are, and whether that is good enough."""
 
+    story: RunStory
     labels: str
     """The file of the labels, as people see its name."""
     scores: Scores
-    confusions: Mapping[str, Confusion]
+    confusions: Mapping[str, tuple[Confused, ...]]
     """Which words of an enum are answered for which labels, by field."""
-    worst: tuple[WrongDocument, ...]
-    """The documents with most wrong fields, the worst first."""
+    worst: Mapping[str, tuple[WrongField, ...]]
+    """The wrong fields of the documents with most wrong fields, by document, the worst first."""
     without_answer: int
     """How many of the documents have no answer."""
     not_in_run: tuple[str, ...]
     """The documents that have labels and do not belong to the run; they do not count."""
+    against: str | None
+    """The id of another run with which the run is compared."""
+    change: GoldChange | None
+    """How the run compares with the other run; None without another run, and if no labelled document is in both."""
+    fail_under: float | None
+    """The least share of right answers; None for any."""
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the run is worse than the other run by more than chance."""
+        return self.change is not None and self.change.is_worse
+
+    @property
+    def is_under(self) -> bool:
+        """Whether it is not certain that enough answers are right."""
+        return self.fail_under is not None and self.scores.pooled.accuracy.low < self.fail_under
+
+    @property
+    def fails(self) -> bool:
+        """Whether the command fails: the exit code is 1."""
+        return self.is_worse or self.is_under
 
 
 def labelled_answers(job: JobFile, labels: Labels, ledger: Ledger, run_no: int) -> LabelledAnswers:
@@ -100,11 +116,18 @@ def value_of(answer: RunAnswer, field: str) -> Any:
     return None if answer.values is None else answer.values.get(field)
 
 
-def evaluate(job: JobFile, held: LabelledAnswers) -> Evaluation:
-    """Measure how right the answers of a run are."""
+def evaluate(
+    job: JobFile,
+    story: RunStory,
+    held: LabelledAnswers,
+    *,
+    against: tuple[RunStory, LabelledAnswers] | None = None,
+    fail_under: float | None = None,
+) -> Evaluation:
+    """Measure how right the answers of a run are, and compare them with those of another run."""
     labels, answers = held.labels, held.answers
-    enums = [name for name in labels.fields if job.spec.output.fields[name].kind == "enum"]
     return Evaluation(
+        story=story,
         labels=labels.file,
         scores=score(held.matched, labels.fields),
         confusions={
@@ -113,25 +136,29 @@ def evaluate(job: JobFile, held: LabelledAnswers) -> Evaluation:
                 for doc_id, matched in held.matched.items()
                 if name in matched
             )
-            for name in enums
+            for name in labels.fields
+            if job.spec.output.fields[name].kind == "enum"
         },
-        worst=tuple(_wrong(held, doc_id) for doc_id in worst(held.matched, MOST_WORST)),
+        worst={doc_id: _wrong_fields(held, doc_id) for doc_id in worst(held.matched, MOST_WORST)},
         without_answer=sum(answer.values is None for answer in answers.values()),
         not_in_run=tuple(sorted(labels.values.keys() - answers.keys())),
+        against=against[0].run_id if against else None,
+        change=gold_change(_right_before_and_now(against[1], held)) if against else None,
+        fail_under=fail_under,
     )
 
 
-def _wrong(held: LabelledAnswers, doc_id: str) -> WrongDocument:
+def _wrong_fields(held: LabelledAnswers, doc_id: str) -> tuple[WrongField, ...]:
     answer, labels = held.answers[doc_id], held.labels.values[doc_id]
     evidence = answer.findings.get("evidence", {})
-    wrong = [name for name, one in held.matched[doc_id].items() if not one.right]
-    return WrongDocument(
-        doc_id,
-        tuple(WrongField(name, labels[name], value_of(answer, name), evidence.get(name)) for name in wrong),
+    return tuple(
+        WrongField(name, labels[name], value_of(answer, name), evidence.get(name))
+        for name, one in held.matched[doc_id].items()
+        if not one.right
     )
 
 
-def right_before_and_now(before: LabelledAnswers, now: LabelledAnswers) -> list[dict[str, tuple[bool, bool]]]:
+def _right_before_and_now(before: LabelledAnswers, now: LabelledAnswers) -> list[Labelled]:
     """Say of each field of the documents that both runs have whether the answers before and now are right."""
     return [
         {name: (before.matched[doc_id][name].right, one.right) for name, one in matched.items()}

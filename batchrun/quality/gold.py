@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.schema import literal, quoted
 
 MOST_LABELLED = 1_000_000
-"""How many documents may have labels: the labels are held in memory."""
+"""How many rows a label file may have: labels and problems are held in memory."""
 MOST_TOLD = 10
 """How many problems of a label file are told at once."""
 LOOKING_S = 5.0
@@ -54,13 +53,8 @@ class Labels:
     """The labels by document and field. A label is None where the right answer is that there is no value."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A row of a label file."""
-
-    place: str
-    """Where the row stands, such as `line 3`."""
-    values: Mapping[str, Any]
+_Row = tuple[str, Mapping[str, Any]]
+"""Where a row of a label file stands, such as `line 3`, and its values by column."""
 
 
 def known_labels(job: JobFile, ledger: Ledger) -> Labels | None:
@@ -68,7 +62,7 @@ def known_labels(job: JobFile, ledger: Ledger) -> Labels | None:
 
     A label of the file counts before a review. Returns None if there are neither. Raises UsageProblem as `read_labels`.
     """
-    labels, reviewed = read_labels(job), reviewed_labels(ledger, job.spec.job.name, drawn="audit")
+    labels, reviewed = read_labels(job), reviewed_labels(ledger, job.spec.job.name)
     if not reviewed:
         return labels
     of_file = labels.values if labels else {}
@@ -88,23 +82,25 @@ def read_labels(job: JobFile) -> Labels | None:
     if gold is None:
         return None
     file = TableFile(str(job.resolve(gold.path)), shown(gold.path), table_kind(gold.path), key="gold.path")
+    if not Path(file.path).exists():
+        raise file.problem("there is no such file", hint="correct the path; a relative path starts at the project")
     columns, rows = _typed(file, gold) if gold.table or file.kind == "parquet" else _table(file)
     key = gold.id or next((name for name in KEYS if name in columns), KEYS[0])
     fields = _fields(file, columns, (key, *gold.fields), job.spec.output.fields)
     readers = {name: LabelReader(job.spec.output.fields[name]) for name in fields}
     values: dict[str, dict[str, Any]] = {}
     problems: list[str] = []
-    for row in rows:
-        doc_id = as_text(row.values[key])
-        problems += _row_problems(row, doc_id, values, key)
-        if len(values) >= MOST_LABELLED:
-            raise file.problem(f"more than {MOST_LABELLED:,} documents have labels", hint="label a sample")
-        labels: dict[str, Any] = {}
-        for name, reader in readers.items():
-            labels[name], problem = reader.read(row.values[name])
-            if problem:
-                problems.append(f"{row.place}: {name}: {problem}")
-        values.setdefault(doc_id, labels)
+    for number, (place, row) in enumerate(rows):
+        if number == MOST_LABELLED:
+            raise file.problem(f"it has more than {MOST_LABELLED:,} rows", hint="label a sample")
+        doc_id = as_text(row[key])
+        if not doc_id:
+            problems.append(f"{place}: nothing in the column {key}")
+        elif doc_id in values:
+            problems.append(f"{place}: {escape_control(doc_id)} has labels already")
+        read = {name: reader.read(row[name]) for name, reader in readers.items()}
+        problems += [f"{place}: {name}: {problem}" for name, (_, problem) in read.items() if problem]
+        values[doc_id] = {name: label for name, (label, _) in read.items()}
     if problems:
         raise file.problem(_listed(problems), hint="correct the labels; an empty cell says that there is no value")
     if not values:
@@ -112,17 +108,11 @@ def read_labels(job: JobFile) -> Labels | None:
     return Labels(file.shown, fields, values)
 
 
-def _row_problems(row: _Row, doc_id: str, known: Mapping[str, object], key: str) -> Iterator[str]:
-    if not doc_id:
-        yield f"{row.place}: nothing in the column {key}"
-    elif doc_id in known:
-        yield f"{row.place}: {escape_control(doc_id)} has labels already"
-
-
 def _listed(problems: Sequence[str]) -> str:
+    if len(problems) == 1:
+        return problems[0]
     more = f"; and {len(problems) - MOST_TOLD:,} more" if len(problems) > MOST_TOLD else ""
-    count = "a problem" if len(problems) == 1 else f"{len(problems):,} problems"
-    return f"{count}: {'; '.join(problems[:MOST_TOLD])}{more}"
+    return f"{len(problems):,} problems: {'; '.join(problems[:MOST_TOLD])}{more}"
 
 
 def _fields(
@@ -148,16 +138,9 @@ def _fields(
 
 def _table(file: TableFile) -> tuple[Sequence[str], Iterator[_Row]]:
     table = open_table(file, version_of(file), frozenset())
-    names = table.columns
-    if not Path(file.path).is_file():  # the table of an unchanged file is remembered
-        raise file.problem("it is no longer there", hint="correct the path; a relative path starts at the project")
-
-    def rows() -> Iterator[_Row]:
-        for part in table.slices():
-            for row in table.rows(part):
-                yield _Row(f"{table.unit} {row.number:,}", dict(zip(names, row.values, strict=True)))
-
-    return names, rows()
+    rows = (row for part in table.slices() for row in table.rows(part))
+    placed = ((f"{table.unit} {row.number:,}", dict(zip(table.columns, row.values, strict=True))) for row in rows)
+    return table.columns, placed
 
 
 def _typed(file: TableFile, gold: GoldSection) -> tuple[Sequence[str], Iterator[_Row]]:
@@ -165,16 +148,15 @@ def _typed(file: TableFile, gold: GoldSection) -> tuple[Sequence[str], Iterator[
     import duckdb
 
     database = opened(Path(file.path), read_only=True, wait_s=LOOKING_S, config=LOCKED_DOWN)
+    table = quoted(gold.table) if gold.table else f"read_parquet({literal(file.path)})"
     try:
-        with database if gold.is_database else locked_to(file, AMPLE) as connection:
-            table = quoted(gold.table) if gold.table else f"read_parquet({literal(file.path)})"
+        with database if gold.table else locked_to(file, AMPLE) as connection:
             columns = [name for name, *_ in connection.execute(f"describe from {table}").fetchall()]
-            found = connection.execute(f"select to_json(labels)::varchar from {table} labels limit {MOST_LABELLED + 1}")
-            texts = [text for (text,) in found.fetchall()]
+            query = f"select to_json(labels)::varchar from {table} labels limit {MOST_LABELLED + 1}"
+            texts = [text for (text,) in connection.execute(query).fetchall()]
     except duckdb.Error as error:
         raise file.problem(first_line(error), hint="correct `path` or `table` in [gold]") from error
-    rows = (_Row(f"row {number:,}", json.loads(text, parse_float=Decimal)) for number, text in enumerate(texts, 1))
-    return columns, rows
+    return columns, ((f"row {number:,}", json.loads(text)) for number, text in enumerate(texts, 1))
 
 
 class LabelReader:
@@ -194,10 +176,11 @@ class LabelReader:
         if value is None or (isinstance(value, str) and not value.strip()):
             return None, None
         try:
-            if self._is_nested and isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+            if not isinstance(value, str):
+                value = parsed(json.dumps(value))
+            elif self._is_nested and value.lstrip().startswith(("[", "{")):
                 value = parsed(value)
-            exact = Decimal(repr(value)) if isinstance(value, float) else value
-            label = uniform(self._normaliser.normalised(exact).value, self._schema)
+            label = uniform(self._normaliser.normalised(value).value, self._schema)
         except (UnusableError, RecursionError) as error:
             return None, str(error)
         if self._validator.is_valid(label):

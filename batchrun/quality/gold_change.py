@@ -37,30 +37,32 @@ class GoldChange:
         """Whether the runs differ by more than chance."""
         return self.p <= ALPHA
 
+    @property
+    def is_worse(self) -> bool:
+        """Whether the later run is worse by more than chance."""
+        return self.found and self.difference.mean < 0
+
 
 def gold_change(labelled: Sequence[Labelled]) -> GoldChange | None:
     """Compare two runs on their labelled documents. Returns None if there is no labelled field."""
-    gains = [[now - before for before, now in one.values()] for one in labelled]
-    differences, cells = [sum(gain) for gain in gains], sum(map(len, gains))
+    cells = [cell for document in labelled for cell in document.values()]
     if not cells:
         return None
-    per_document = cells / len(labelled)
+    gains = [[now - before for before, now in one.values()] for one in labelled]
+    differences = [sum(gain) for gain in gains]
+    per_document = len(cells) / len(labelled)
     flipped = sign_flip(differences, random.Random(0))  # noqa: S311 - signs of a test, the same each time
     p = min(flipped.worse_p, flipped.better_p)
     mean = mean_difference(differences)
     return GoldChange(
         documents=len(labelled),
-        cells=cells,
-        right=(_right(labelled, 0), _right(labelled, 1)),
+        cells=len(cells),
+        right=(sum(before for before, _ in cells), sum(now for _, now in cells)),
         difference=Interval(*(bound / per_document for bound in (mean.mean, mean.low, mean.high))),
         p=p,
         field_p=_field_p(labelled, worse=flipped.mean < 0) if p <= ALPHA else {},
         detectable=_detectable(gains, differences),
     )
-
-
-def _right(labelled: Sequence[Labelled], side: int) -> int:
-    return sum(cell[side] for document in labelled for cell in document.values())
 
 
 def _field_p(labelled: Sequence[Labelled], *, worse: bool) -> dict[str, float]:

@@ -14,6 +14,8 @@ DocumentMatches = Mapping[str, Matched]
 
 ENOUGH_DOCUMENTS = 20
 """Below so many documents, a share in percent says more than is known: counts are shown."""
+MOST_CONFUSED = 100
+"""How many kinds of pairs of a label and an answer are counted."""
 ALL_FIELDS = "all fields"
 """The name of the score of all fields together; no field has a name with a space."""
 
@@ -54,6 +56,11 @@ class Scores:
     fields: tuple[FieldScore, ...]
     pooled: FieldScore
     """All fields together; the interval is still that of independent documents, whatever the fields share."""
+
+    @property
+    def asked(self) -> int:
+        """How many values have labels, over all fields."""
+        return sum(field.documents for field in self.fields)
 
     @property
     def enough(self) -> bool:
@@ -105,25 +112,15 @@ class Confused:
     documents: int
 
 
-@dataclass(frozen=True, slots=True)
-class Confusion:
-    """Which words of an enum are taken for which, most frequent first, right answers among them."""
-
-    pairs: tuple[Confused, ...]
-    others: int
-    """The documents with rarer pairs, which are not listed."""
-
-
-def confusion(pairs: Iterable[tuple[str | None, str | None]], *, most: int = 100) -> Confusion:
-    """Count the pairs of a label and an answer, and list so many kinds of pairs at most."""
+def confusion(pairs: Iterable[tuple[object, object]]) -> tuple[Confused, ...]:
+    """Count the pairs of a label and an answer of an enum, right answers among them; the most frequent come first."""
     counts = Counter((_word(gold), _word(answer)) for gold, answer in pairs)
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], *((word is None, word or "") for word in pair[0])))
-    listed = tuple(Confused(gold, answer, number) for (gold, answer), number in ordered[:most])
-    return Confusion(listed, counts.total() - sum(pair.documents for pair in listed))
+    return tuple(Confused(gold, answer, number) for (gold, answer), number in ordered[:MOST_CONFUSED])
 
 
 def _word(value: object) -> str | None:
-    """Return a word as `exact` compares it. A label may be anything: what is no text is shown by its type."""
+    """Return a word as `exact` compares it. An answer to an earlier job file may be no text: its type is shown."""
     if value is None or isinstance(value, str):
         return folded(value or "") or None
     return f"<{type(value).__name__}>"
@@ -134,10 +131,8 @@ def worst(documents: Mapping[str, DocumentMatches], most: int) -> list[str]:
 
     Among documents with as many wrong fields, those with more values missed or invented come first; then ids decide.
     """
-    wrong = [(_badness(matches.values()), doc_id) for doc_id, matches in documents.items()]
-    return [doc_id for (fields, _), doc_id in sorted(wrong)[:most] if fields]
-
-
-def _badness(matches: Iterable[Matched]) -> tuple[int, float]:
-    wrong = [one for one in matches if not one.right]
-    return -len(wrong), -sum(one.gold + one.given - 2 * one.hits for one in wrong)
+    ordered = []
+    for doc_id, matches in documents.items():
+        if wrong := [one for one in matches.values() if not one.right]:
+            ordered.append((-len(wrong), -sum(one.gold + one.given - 2 * one.hits for one in wrong), doc_id))
+    return [doc_id for _, _, doc_id in sorted(ordered)[:most]]

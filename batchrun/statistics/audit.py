@@ -77,23 +77,17 @@ def reviews_needed(max_error: float, errors: int = 0, total: int | None = None) 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The documents that a person has to look at, and what is promised of all the others."""
+    """The documents that a person has to look at, and the bet on the cells of all the others, which are accepted."""
 
-    share: float
-    """The share of `QUEUE_SHARES` that passed last; 1 if none did, and then all documents are in the queue."""
     documents: tuple[str, ...]
-    """The documents of the queue, the most suspicious first."""
-    accepted_cells: int
-    """How many cells are accepted without a person's eye."""
-    audited: int
-    """How many of the accepted cells were audited."""
-    wrong: int
-    """How many of the audited cells were wrong."""
+    """The documents of the queue, the most suspicious first. They are all documents if nothing can be promised."""
+    tested: AuditBet
+    """The bet on the cells behind the shortest queue that passed. If none passed, those behind the longest queue."""
 
     @property
     def promised(self) -> bool:
         """Whether a promise is made: at most `max_error` of the accepted cells are wrong, with 95% confidence."""
-        return self.accepted_cells > 0
+        return self.tested.promised and self.tested.total > 0
 
 
 def queue_threshold(
@@ -109,17 +103,19 @@ def queue_threshold(
     ranks = {document: rank for rank, document in enumerate(ordered)}
     drawn = [(ranks.get(document, -1), wrong) for document, wrong in audited]
     falling = [scores[document] for document in ordered]
-    shortest = Queue(1.0, tuple(ordered), 0, 0, 0)
+    shortest = None
     for share in QUEUE_SHARES:
         length = _with_ties(falling, round(share * len(ordered)))
+        if length == len(ordered):  # nothing would be accepted
+            continue
         bet = AuditBet((len(ordered) - length) * cells, max_error)
         for rank, wrong in drawn:
             if rank >= length:
                 bet.add(wrong=wrong)
         if not bet.promised:
-            break
-        shortest = Queue(share, tuple(ordered[:length]), bet.total, bet.seen, bet.wrong)
-    return shortest
+            return shortest or Queue(tuple(ordered), bet)
+        shortest = Queue(tuple(ordered[:length]), bet)
+    return shortest or Queue((), AuditBet(0, max_error))
 
 
 def _with_ties(falling: Sequence[float], length: int) -> int:

@@ -68,12 +68,6 @@ def calibrating_share(calibrate: int, documents: int) -> Share:
     return Share(Interval(sure + guess.mean, sure + guess.low, sure + guess.high), 0)
 
 
-def worth_calibrating(max_difference: float) -> int:
-    """Return from about how many documents on a calibration pays: 5,000 at 2% and 1,000 at 5%, else a power law."""
-    documents = 5_000 * (0.02 / max_difference) ** 1.75
-    return int(float(f"{documents:.1g}"))
-
-
 def reaching(shares: Sequence[Share], standing: Sequence[float], *, documents: int) -> list[Interval]:
     """Return the share of all documents that each model is asked about, from the first model on.
 

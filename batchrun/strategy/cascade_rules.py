@@ -42,8 +42,9 @@ class AcceptanceRules:
 
         `escalated` is why the answer was passed on, where the ledger knows that: evidence was looked for then.
         """
-        lacks_something = output is None or escalated not in {None, CALIBRATING, SCORE} or self.missing(output, None)
-        return math.inf if output is None or lacks_something else score(output, findings)
+        if output is None or escalated not in {None, CALIBRATING, SCORE} or self._missing(output, None):
+            return math.inf
+        return score(output, findings)
 
     def violation(
         self, output: Mapping[str, Any], text: str | None, findings: Mapping[str, Any] | None = None
@@ -53,14 +54,14 @@ class AcceptanceRules:
         `text` is what the request has of the document. Without the text no evidence is looked for. `findings` are what
         the ledger has of the answer: its score follows from what the ledger has, so that it is the same at any time.
         """
-        if missing := self.missing(output, text):
+        if missing := self._missing(output, text):
             return missing
         if self.is_calibrating:
             return CALIBRATING
         is_above = self.below is not None and score(output, findings) >= self.below
         return SCORE if is_above else None
 
-    def missing(self, output: Mapping[str, Any], text: str | None) -> str | None:
+    def _missing(self, output: Mapping[str, Any], text: str | None) -> str | None:
         """Return the first value or evidence that an answer lacks, or None."""
         for name in self.null_in:
             if output.get(name) is None:

@@ -70,12 +70,6 @@ class ModelChain:
         )
         return replace(self, models=tuple(models))
 
-    def with_threshold(self, below: float, calibration_no: int) -> "ModelChain":
-        """Return the cascade with the threshold that a calibration has found."""
-        assert self.acceptance_rules is not None
-        rules = replace(self.acceptance_rules, below=below, calibration_no=calibration_no)
-        return replace(self, acceptance_rules=rules)
-
     def requests(self, first: Request) -> tuple[Request, ...]:
         """Make the same request to every model of the chain, from the request to the first model."""
         return tuple(chain_model.request(first) for chain_model in self.models)

@@ -4,9 +4,8 @@ import glob
 import itertools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +14,24 @@ from batchrun.documents.path_escaping import shown
 from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.escaping import shown_path
 from batchrun.file_system import make_folder
+from batchrun.job.load import JobFile
 from batchrun.job.problems import JobFileError
-from batchrun.job.project_root import OUR_MARKS, STATE_FOLDER, roots_of_job
-from batchrun.planning.selection import Selection
+from batchrun.job.project_root import STATE_FOLDER, new_root
 from batchrun.quality.published import cuad, extract_bench, kleister
-from batchrun.quality.published.benchmark import Benchmark, Case, Group
+from batchrun.quality.published.benchmark import Benchmark, Case, Group, Pair, Score
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.output.changes import changes
+from batchrun.store.output.changes import RESULTS
 from batchrun.store.paths import store_paths
 from batchrun.store.reports.runs import run_stories
 
 BENCHMARKS = (kleister, cuad, extract_bench)
 """A further benchmark is a file beside these."""
 FOLDER = "batchrun-bench"
+COST = """
+select coalesce(sum(coalesce(cost_nusd, reserved_nusd)), 0) from attempts where request_no in (
+    select request_no from documents where job = ? and coalesce(whole, doc_id) in (select value from json_each(?)))
+"""
 _JOB = """\
 # Made once by `batchrun bench` for {title}. Change it as you like:
 # `batchrun bench` runs and scores it as it stands here.
@@ -64,41 +67,51 @@ database = {database}
 _TEXTS = 'type = "table"\npath = {}\nid = "id"\ntext = "text"'
 _FILES = 'type = "files"\ninclude = {}\npdf = "auto"                      # text where a PDF has text, else the file'
 _AS_SCHEMA = 'schema_file = {}\ngroups = "auto"'
-_AS_TEXT = 'mode = "text"                     # the schema is in the prompt: [output] cannot say all of it\n'
+_AS_TEXT = """\
+mode = "text"                     # the schema is in the prompt: [output] cannot say all of it
+fields = { answer = "string" }"""
 
 
 @dataclass(frozen=True, slots=True)
 class BenchJob:
-    """A job file that asks for answers of a benchmark."""
+    """A job that asks for answers of a benchmark."""
 
-    path: Path
+    job: JobFile
     cases: Mapping[str, Case]
-    """The cases that are scored, by the ids that their documents have in the job."""
-    whole: bool
-    """Whether these are all cases of the job."""
-
-    @property
-    def selection(self) -> Selection:
-        """The documents that are sent."""
-        return Selection() if self.whole else Selection(ids=frozenset(self.cases))
+    """The cases that are sent and scored, by the ids that their documents have in the job."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """The answers that a job has, by document, and the models that gave them."""
+    """What a job has answered about its cases."""
 
-    by_document: Mapping[str, Mapping[str, Any]]
+    pairs: Sequence[Pair]
     models: frozenset[str]
     cost_nusd: int
-    """What all attempts for the documents' requests cost, lost answers at their worst case."""
+    """What all attempts for the cases' requests cost, lost answers at their worst case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """A benchmark that has been run and scored, as programs are told."""
+
+    benchmark: str
+    scores: Sequence[Score]
+    models: Sequence[str]
+    documents: int
+    unanswered: int
+    cost_nusd: int
+    simulated: bool
+    rule: str
+    notes: Sequence[str]
+    """What a person must know before the scores are passed on."""
 
 
 def read_benchmark(folder: Path) -> Benchmark:
     """Read the benchmark that a folder has. Raises UsageProblem for a folder with none, and for broken files."""
-    for known in BENCHMARKS:
-        if known.looks_like(folder):
-            found: Benchmark = known.read(folder)
-            return found
+    found: Benchmark | None = next(filter(None, (known.read(folder) for known in BENCHMARKS)), None)
+    if found:
+        return found
     what = "has no benchmark in a form that is known here"
     if any(any(folder.glob(f"{place}*/*/pdf+gold")) for place in ("", "dataset/")):
         what = "is the ExtractBench of Contextual AI, which has no score without a model that judges most of its fields"
@@ -116,41 +129,40 @@ def bench_jobs(folder: Path, benchmark: Benchmark, *, own: Path | None, limit: i
         raise UsageProblem(f"{benchmark.title} is {len(benchmark.groups)} jobs, and --job is one.", hint=hint)
     numbers, jobs = itertools.count(), list[BenchJob]()
     for group in benchmark.groups:
-        path = own or make_job(folder, benchmark, group)
-        root = read_job(path).root
+        job = read_job(own or make_job(folder, benchmark, group))
         taken = [case for case in group.cases if limit is None or next(numbers) < limit]
-        ids = (one.doc_id if one.text is not None else shown(_below(folder / one.doc_id, root)) for one in taken)
+        ids = (one.doc_id if one.text is not None else shown(_below(folder / one.doc_id, job.root)) for one in taken)
         if taken:
-            jobs.append(BenchJob(path, dict(zip(ids, taken, strict=True)), whole=len(taken) == len(group.cases)))
+            jobs.append(BenchJob(job, dict(zip(ids, taken, strict=True))))
     return jobs
 
 
 def make_job(folder: Path, benchmark: Benchmark, group: Group) -> Path:
     """Make the job file of a group, and what it names, if there is none yet. Raises EnvironmentProblem."""
     place = folder / FOLDER
-    path, texts, schema = (place / f"{group.name}{end}" for end in (".toml", ".jsonl", ".schema.json"))
+    path, draft, texts, schema = (
+        place / f"{group.name}{ending}" for ending in (".toml", ".draft.toml", ".jsonl", ".schema.json")
+    )
     if path.exists():
         return path
     try:
-        if not any((above / mark).exists() for above in (folder, *folder.parents) for mark in OUR_MARKS):
-            make_folder(folder / STATE_FOLDER)
+        root = new_root(path, here=folder)
+        make_folder(root / STATE_FOLDER)
         place.mkdir(exist_ok=True)
-        root = roots_of_job(path, here=folder)[0]
         if group.cases[0].text is None:
             source = _FILES.format(_toml([glob.escape(_below(folder / case.doc_id, root)) for case in group.cases]))
         else:
-            _write(texts, "".join(json.dumps({"id": case.doc_id, "text": case.text}) + "\n" for case in group.cases))
+            texts.write_text("".join(json.dumps({"id": case.doc_id, "text": case.text}) + "\n" for case in group.cases))
             source = _TEXTS.format(_toml(glob.escape(_below(texts, root))))
-        _write(schema, json.dumps(group.schema, indent=1) + "\n")
+        schema.write_text(json.dumps(group.schema, indent=1) + "\n")
         as_text = f"{benchmark.system} Return only JSON of this schema:\n{json.dumps(group.schema)}"
-        kinds = {
-            _AS_SCHEMA.format(_toml(_below(schema, root))): benchmark.system,
-            f'{_AS_TEXT}fields = {{ answer = "string" }}': as_text,
-        }
         values = {"title": benchmark.title, "name": _toml(group.name), "source": source}
         values["database"] = _toml(_below(place / "results.duckdb", root))
-        drafts = [_JOB.format(**values, output=output, system=_toml(system)) for output, system in kinds.items()]
-        _write(path, next(filter(partial(_is_valid, place / "draft.toml"), drafts), drafts[0]))
+        for output, system in ((_AS_SCHEMA.format(_toml(_below(schema, root))), benchmark.system), (_AS_TEXT, as_text)):
+            draft.write_text(_JOB.format(**values, output=output, system=_toml(system)), encoding="utf-8")
+            if _is_valid(draft):
+                break
+        draft.replace(path)
     except OSError as error:
         raise EnvironmentProblem(f"{shown_path(place)} cannot be written: {error.strerror}.") from error
     return path
@@ -165,39 +177,53 @@ def _toml(value: object) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _write(path: Path, text: str) -> None:
-    """Write a file whole, or not at all."""
-    draft = path.with_name(f"{path.name}.draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
-
-
-def _is_valid(draft: Path, text: str) -> bool:
-    """Whether a text is a job file where the draft is, which is removed again."""
-    draft.write_text(text, encoding="utf-8")
+def _is_valid(path: Path) -> bool:
     try:
-        read_job(draft)
+        read_job(path)
     except JobFileError:
         return False
-    finally:
-        draft.unlink()
     return True
 
 
-def answers_of(path: Path, *, simulated: bool) -> Answers:
-    """Read from the ledger what a job has been answered."""
-    job = read_job(path)
+def committed(job: JobFile, *, simulated: bool) -> int:
+    """Return what all runs of a job have spent and reserved, in nano-USD."""
+    with Ledger.read(store_paths(job, simulated=simulated).ledger) as ledger:
+        return sum(story.committed_nusd for story in run_stories(ledger) if story.job == job.spec.job.name)
+
+
+def scored(benchmark: Benchmark, jobs: Sequence[BenchJob], *, simulated: bool) -> Scored:
+    """Score the answers that the jobs have."""
+    answers = [answers_of(job, simulated=simulated) for job in jobs]
+    pairs = [pair for one in answers for pair in one.pairs]
+    whole, notes = sum(len(group.cases) for group in benchmark.groups), [benchmark.note]
+    if len(pairs) < whole:
+        notes.insert(0, f"the first {len(pairs):,} of {whole:,} documents: this is not the benchmark's number")
+    if simulated:
+        notes.insert(0, "the answers are simulated: the numbers say nothing of a model")
+    return Scored(
+        benchmark=benchmark.title,
+        scores=benchmark.score(pairs),
+        models=sorted({model for one in answers for model in one.models}),
+        documents=len(pairs),
+        unanswered=sum(answer is None for _, answer in pairs),
+        cost_nusd=sum(one.cost_nusd for one in answers),
+        simulated=simulated,
+        rule=benchmark.rule,
+        notes=notes,
+    )
+
+
+def answers_of(bench_job: BenchJob, *, simulated: bool) -> Answers:
+    """Read from the ledger what a job has answered about its cases."""
+    job, cases = bench_job.job, bench_job.cases
     name, is_text = job.spec.job.name, job.spec.output.mode == "text"
     with Ledger.read(store_paths(job, simulated=simulated).ledger) as ledger:
-        found = changes(ledger, name, after=0, until=ledger.head(name))
-        rows = [row for some in found if some.kind == "results" for row in some.rows]
-        (cost,) = ledger.connection.execute(
-            "select coalesce(sum(coalesce(cost_nusd, reserved_nusd)), 0) from attempts where request_no in"
-            " (select request_no from documents where job = ?)",
-            (name,),
-        ).fetchone()
-    answers = {row[0]: answer for row in rows if (answer := _answer(row[1], is_text=is_text)) is not None}
-    return Answers(answers, frozenset(row[5] for row in rows if row[5]), cost)
+        found = ledger.connection.execute(RESULTS, {"job": name, "after": 0, "until": ledger.head(name)})
+        rows = {row[0]: row for row in found if row[0] in cases}
+        (cost,) = ledger.connection.execute(COST, (name, json.dumps(list(cases)))).fetchone()
+    answers = {doc_id: _answer(row[1], is_text=is_text) for doc_id, row in rows.items()}
+    pairs = [(case.expected, answers.get(doc_id)) for doc_id, case in cases.items()]
+    return Answers(pairs, frozenset(row[5] for row in rows.values() if row[5]), cost)
 
 
 def _answer(output: str, *, is_text: bool) -> Mapping[str, Any] | None:
@@ -209,10 +235,3 @@ def _answer(output: str, *, is_text: bool) -> Mapping[str, Any] | None:
         except (UnusableError, RecursionError):
             return None
     return answer if isinstance(answer, dict) else None
-
-
-def committed(path: Path, *, simulated: bool) -> int:
-    """Return what all runs of a job have spent and reserved, in nano-USD."""
-    job = read_job(path)
-    with Ledger.read(store_paths(job, simulated=simulated).ledger) as ledger:
-        return sum(story.committed_nusd for story in run_stories(ledger) if story.job == job.spec.job.name)

@@ -4,10 +4,9 @@ The ledger has the drawn documents before any of them is sent, and the threshold
 same command continues after anything.
 """
 
-import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from batchrun.errors import Refused, Stopped
@@ -18,6 +17,7 @@ from batchrun.job.match_rules import MatchRule
 from batchrun.job.model_sections import CascadeSection
 from batchrun.planning.cascade_history import answer_pairs
 from batchrun.planning.cascade_threshold import (
+    begun_calibration,
     calibrated_chain,
     calibration_problem,
     calibration_settings,
@@ -29,7 +29,7 @@ from batchrun.planning.selection import Selection
 from batchrun.quality.evaluate import match_rules
 from batchrun.quality.matching.match import match
 from batchrun.statistics.audit import calibrated_threshold
-from batchrun.store.ledger.cascade_calibrations import CascadeCalibration, CascadeCalibrations
+from batchrun.store.ledger.cascade_calibrations import CascadeCalibration, begin_calibration, end_calibration
 from batchrun.store.ledger.cascades import Answer
 from batchrun.store.ledger.pilots import Pilots
 from batchrun.store.ledger.runs import Runs
@@ -39,9 +39,6 @@ from batchrun.strategy.routes import Route
 from batchrun.workflow.open_job import OpenJob, SubmitOptions
 from batchrun.workflow.submit import Sent, caps_in_force, refuse, send
 from batchrun.workflow.summary import Summary, conclude
-
-SEEDS = 2**32
-"""A seed is below this number."""
 
 
 @dataclass(slots=True)
@@ -60,30 +57,28 @@ class CalibratedSubmit:
     counts: bool = False
     """Whether the API is asked, free of charge, for the tokens of a few requests to plan with."""
     _planner: Planner = field(init=False)
-    _calibrations: CascadeCalibrations = field(init=False)
     _rules: AcceptanceRules = field(init=False)
-    _settings: str = field(init=False)
+    _section: CascadeSection = field(init=False)
 
     async def submit(self, selection: Selection) -> Summary:
         """Run the job. The cascade is calibrated if [cascade] wants a threshold that the ledger does not have.
 
         Raises what `rest` raises, and Refused and Stopped with nothing sent. What goes wrong later is in the summary.
         """
-        rules = self.opened.chain.acceptance_rules
-        if rules is None or not rules.is_calibrating or selection.again:  # documents that have failed show nothing
-            return await self.rest(self.opened, self.options)
-        self._rules, self._planner = rules, self.opened.planner(self.options)
-        self._calibrations = CascadeCalibrations(self.opened.ledger, self.opened.name)
-        self._settings = calibration_settings(self.opened.job, self.opened.chain)
-        begun = self._calibrations.latest(self._settings)
+        opened, rules, section = self.opened, self.opened.chain.acceptance_rules, self.opened.job.spec.cascade
+        # Documents that have failed show nothing about answers.
+        if section is None or rules is None or not rules.is_calibrating or selection.again:
+            return await self.rest(opened, self.options)
+        self._rules, self._section, self._planner = rules, section, opened.planner(self.options)
         counter, online = self.caller.provider if self.counts else None, self.options.online or ONLINE
         whole = await self._planner.plan(selection, counter=counter, online=online)
+        begun = begun_calibration(opened.job, opened.chain, opened.ledger)
         if not whole.to_send and (begun is None or begun.ended):
-            return await self.rest(self.opened, self.options)
-        if problem := calibration_problem(self.opened.job, self.opened.chain, self.opened.ledger, whole.to_send):
+            return await self.rest(opened, self.options)
+        if problem := calibration_problem(opened.job, opened.chain, opened.ledger, whole.to_send):
             raise problem
-        narrowing, seed = Narrowing(self.opened.ledger), secrets.randbelow(SEEDS)
-        narrowing.mark(self._drawn(narrowing, begun, selection) if begun else self._draw(narrowing, seed))
+        narrowing = Narrowing(opened.ledger)
+        narrowing.mark(self._drawn(narrowing, begun.drawn, selection) if begun else self._draw(narrowing))
         narrowing.to_pilot()
         self._planner.count(narrowing.guessed())
         plan = self._planner.forecast(route=Route.STREAM, exact=True)  # the answers are wanted now
@@ -91,18 +86,16 @@ class CalibratedSubmit:
         self.show(whole, plan if plan.to_send else None)
         # Where the whole job is refused, nothing is paid for its calibration.
         for one in (replace(whole, already_approved=whole.already_approved or begun is not None), plan):
-            await refuse(self.opened, self.opened.refusal(one), self.caller)
-        return await self._calibrate(plan, narrowing, begun, seed)
+            await refuse(opened, opened.refusal(one), self.caller)
+        return await self._calibrate(whole, plan, narrowing, begins=begun is None)
 
-    def _draw(self, narrowing: Narrowing, seed: int) -> list[int]:
+    def _draw(self, narrowing: Narrowing) -> list[int]:
         """Draw documents with equal chances from all that are to be sent."""
-        found = sorted(doc_id for doc_id, _, _ in narrowing.sampled())
-        draw = random.Random(seed)  # noqa: S311 - everybody may draw the same documents again
-        return narrowing.numbers(draw.sample(found, min(self._rules.calibrate, len(found))))
+        sendable = narrowing.sendable()
+        return secrets.SystemRandom().sample(sendable, min(self._rules.calibrate, len(sendable)))
 
-    def _drawn(self, narrowing: Narrowing, begun: CascadeCalibration, selection: Selection) -> list[int]:
+    def _drawn(self, narrowing: Narrowing, drawn: Sequence[str], selection: Selection) -> list[int]:
         """Find the drawn documents in the plan. Raises Refused if the command selects only some of them."""
-        drawn = self._calibrations.drawn(begun)
         numbers = narrowing.numbers(drawn)
         if len(numbers) < len(drawn) and not selection.everything:
             raise Refused(
@@ -112,16 +105,22 @@ class CalibratedSubmit:
             )
         return numbers
 
-    async def _calibrate(
-        self, plan: Plan, narrowing: Narrowing, begun: CascadeCalibration | None, seed: int
-    ) -> Summary:
-        """Ask both models, find the threshold, and submit the rest."""
-        opened, started_at = self.opened, time.time()
+    async def _calibrate(self, whole: Plan, plan: Plan, narrowing: Narrowing, *, begins: bool) -> Summary:
+        """Ask both models, find the threshold, and submit the rest. With `begins` the calibration begins now."""
+        opened, started_at, has_rest = self.opened, time.time(), whole.to_send > plan.to_send
         run = Runs(opened.ledger).open_run(opened.name, self._planner.fingerprint)
 
         def begin(run_no: int) -> None:
-            Pilots(opened.ledger, opened.name).begin(run_no, narrowing.chosen(), begins_run=run is None)
-            self._calibrations.begin(self._settings, self._section.max_difference, seed, narrowing.sampled())
+            drawn = narrowing.chosen()
+            Pilots(opened.ledger, opened.name).begin(run_no, drawn, begins_run=run is None)
+            begin_calibration(
+                opened.ledger,
+                opened.name,
+                calibration_settings(opened.job, opened.chain),
+                max_difference=self._section.max_difference,
+                documents=whole.to_send,
+                drawn=drawn,
+            )
 
         def rest() -> Estimate:
             narrowing.to_rest()
@@ -130,16 +129,14 @@ class CalibratedSubmit:
         sent = Sent(run.run_no if run else None, None)
         if plan.to_send:
             at_once = replace(self.options, waits=False)  # open batches of earlier submits are not waited for
-            also = None if begun else begin
-            sent = await send(opened, self._planner, plan, self.caller, at_once, also=also)
-        has_rest, halted = bool(rest().documents), sent.halted
-        narrowing.to_pilot()
+            sent = await send(opened, self._planner, plan, self.caller, at_once, also=begin if begins else None)
+        halted = sent.halted
         is_pending = bool(self._planner.planned.admission.outcomes().get(None))
         if not is_pending and (halted is None or isinstance(halted, OutOfTime)):
-            ended = self._end(begun or self._calibrations.latest(self._settings))
+            ended = self._end()
+            halted = no_threshold(self._section, ended) if has_rest and ended.below is None else None
             if ended.below is not None:
                 self.report(ended)
-            halted = no_threshold(self._section, ended) if ended.below is None and has_rest else None
             if has_rest and halted is None:
                 try:
                     return await self._submit_rest(time.time() - started_at)
@@ -157,27 +154,23 @@ class CalibratedSubmit:
             rest=rest,
         )
 
+    def _end(self) -> CascadeCalibration:
+        """Compare the answers of both models, and record the threshold."""
+        opened = self.opened
+        begun = begun_calibration(opened.job, opened.chain, opened.ledger)
+        assert begun is not None
+        rules = match_rules(opened.job, opened.job.spec.output.fields)
+        scored = [
+            (self._rules.calibration_score(first.output, first.findings, first.escalated), differs(rules, first, last))
+            for first, last in answer_pairs(opened.ledger, begun.drawn)
+        ]
+        found = calibrated_threshold(scored, self._section.max_difference)
+        with opened.ledger.transaction():
+            return end_calibration(opened.ledger, begun.calibration_no, len(scored), found)
+
     async def _submit_rest(self, elapsed_s: float) -> Summary:
         chain = calibrated_chain(self.opened.job, self.opened.chain, self.opened.ledger)
         return await self.rest(replace(self.opened, chain=chain), replace(self.options, elapsed_s=elapsed_s))
-
-    @property
-    def _section(self) -> CascadeSection:
-        section = self.opened.job.spec.cascade
-        assert section is not None
-        return section
-
-    def _end(self, begun: CascadeCalibration | None) -> CascadeCalibration:
-        """Compare the answers of both models, and record the threshold."""
-        assert begun is not None
-        rules = match_rules(self.opened.job, self.opened.job.spec.output.fields)
-        scored = [
-            (self._rules.calibration_score(first.output, first.findings, first.escalated), differs(rules, first, last))
-            for first, last in answer_pairs(self.opened.ledger, self._calibrations.drawn(begun))
-        ]
-        found = calibrated_threshold(scored, self._section.max_difference)
-        with self.opened.ledger.transaction():
-            return self._calibrations.end(begun, len(scored), found)
 
 
 def differs(rules: Mapping[str, MatchRule], first: Answer, last: Answer | None) -> bool:

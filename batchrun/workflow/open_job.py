@@ -236,11 +236,11 @@ def caps_of(job: JobFile, options: SubmitOptions) -> Caps:
 
 
 @contextlib.contextmanager
-def open_output(path: Path, *, simulated: bool) -> Iterator[OpenOutput]:
+def open_output(path: Path, *, simulated: bool, writes: bool = False) -> Iterator[OpenOutput]:
     """Open only what is remembered: rows can be shown and rebuilt when the source has gone and the model is retired."""
     job = read_job(path)
     where = store_paths(job, simulated=simulated)
-    with Ledger.read(where.ledger) as ledger:
+    with Ledger.open(where.ledger) if writes else Ledger.read(where.ledger) as ledger:
         yield OpenOutput(job, where, ledger)
 
 

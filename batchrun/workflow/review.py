@@ -14,19 +14,13 @@ from pathlib import Path
 from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import UsageProblem
 from batchrun.escaping import escape_control
-from batchrun.job.review_section import ReviewSection
 from batchrun.quality.checks.result import CheckStatus
 from batchrun.quality.review.standing import Standing, frozen_answers, standing_of
 from batchrun.quality.review.typed_value import typed_value
-from batchrun.store.job_files import read_job
 from batchrun.store.ledger.audits import Audit, Audits, Cell, Drawn, Review, Verdict
-from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.paths import store_paths
-from batchrun.workflow.open_job import OpenOutput
+from batchrun.workflow.open_job import OpenOutput, open_output
 from batchrun.workflow.run_quality import checks_of
 
-SEEDS = 2**32
-"""A seed that nobody has chosen is below this number."""
 LONGEST_NAME = 100
 """The most characters of a reviewer's name."""
 
@@ -36,7 +30,14 @@ class OpenReview:
     """A job whose answers are reviewed."""
 
     job: OpenOutput
-    section: ReviewSection
+    max_error: float
+    """The share of accepted fields that may be wrong, as the job file has it now."""
+    simulated: bool
+
+    @property
+    def job_path(self) -> Path:
+        """The job file."""
+        return self.job.job.path
 
     @cached_property
     def audits(self) -> Audits:
@@ -46,41 +47,42 @@ class OpenReview:
     @property
     def fields(self) -> tuple[str, ...]:
         """The fields that an audit reviews if it opens now."""
-        return self.section.fields or tuple(self.job.job.spec.output.fields)
+        return tuple(self.job.job.spec.output.fields)
 
     def standing(self) -> Standing | None:
         """Return how the latest audit stands. Returns None if none was opened yet."""
         audit = self.audits.latest()
         return standing_of(audit, self.audits) if audit else None
 
-    def open_audit(self) -> Standing:
-        """Freeze the answers and their scores, and begin an audit of them. Raises UsageProblem without an answer."""
+    def _open_audit(self) -> None:
+        """Freeze the answers and their scores, and begin an audit of them.
+
+        Raises UsageProblem without an answer, and LockedByAnother if checks cannot look at the rows.
+        """
         if not (frozen := frozen_answers(self.audits, self.fields, self._failed_checks())):
             raise UsageProblem(f"the job {self.job.name} has no answer that could be reviewed.")
-        seed = secrets.randbelow(SEEDS) if self.section.seed is None else self.section.seed
-        self.audits.open(frozen, max_error=self.section.max_error, seed=seed, fields=self.fields)
-        standing = self.standing()
-        assert standing is not None
-        return standing
+        self.audits.open(frozen, max_error=self.max_error, seed=secrets.randbits(32), fields=self.fields)
 
     def _failed_checks(self) -> Mapping[str, int]:
         """Count by document the failed checks that name a row of the document; a check names its first failing rows."""
         if not self.job.job.spec.check:
             return {}
-        self.publish()
+        self.job.output().publish(wait_s=0)
         failed = [one for one in checks_of(self.job, run_no=None) if one.status is CheckStatus.FAILED]
         return Counter(doc_id for one in failed for row in one.rows if (doc_id := row.get("doc_id")))
 
-    def current(self, standing: Standing | None, *, anew: bool) -> Standing:
+    def current(self, *, anew: bool = False) -> Standing:
         """Return the audit that is reviewed now, opened if there is none or a new one is wanted.
 
         Raises UsageProblem if [review] asks otherwise than when the audit was opened.
         """
-        if standing is None or anew:
-            return self.open_audit()
-        audit, hint = standing.audit, "open a new audit: --open"
-        if audit.max_error != self.section.max_error:
-            told = f"max_error = {audit.max_error:g}, and the job file says {self.section.max_error:g} now"
+        if anew or self.audits.latest() is None:
+            self._open_audit()
+        standing = self.standing()
+        assert standing is not None
+        audit, hint = standing.audit, "open a new audit: add --open"
+        if audit.max_error != self.max_error:
+            told = f"max_error = {audit.max_error:g}, and the job file says {self.max_error:g} now"
             raise UsageProblem(f"the audit was opened with {told}.", hint=hint)
         if set(audit.fields) != set(self.fields):
             raise UsageProblem(f"the audit was opened for other fields: {', '.join(audit.fields)}.", hint=hint)
@@ -123,15 +125,13 @@ class OpenReview:
 @contextlib.contextmanager
 def open_review(path: Path, *, simulated: bool, writes: bool) -> Iterator[OpenReview]:
     """Open a job for review, beside a run if there is one. Raises UsageProblem for a job without [review]."""
-    job = read_job(path)
-    if job.spec.review is None:
-        raise UsageProblem(
-            f"the job {job.spec.job.name} has no [review] section, which says what a review is to promise.",
-            hint=f"add it to {path.name}, such as: [review] max_error = 0.05",
-        )
-    where = store_paths(job, simulated=simulated)
-    with Ledger.open(where.ledger) if writes else Ledger.read(where.ledger) as ledger:
-        yield OpenReview(OpenOutput(job, where, ledger), job.spec.review)
+    with open_output(path, simulated=simulated, writes=writes) as opened:
+        if (section := opened.job.spec.review) is None:
+            raise UsageProblem(
+                f"the job {opened.name} has no [review] section, which says what a review is to promise.",
+                hint=f"add it to {path.name}, such as: [review] max_error = 0.05",
+            )
+        yield OpenReview(opened, section.max_error, simulated)
 
 
 def reviewer_name(given: str | None) -> str:
@@ -139,7 +139,8 @@ def reviewer_name(given: str | None) -> str:
     try:
         name = getpass.getuser() if given is None else given
     except (OSError, KeyError):  # a user without a name, as in a container
-        raise UsageProblem("this user has no name.", hint="name the reviewer: --reviewer NAME") from None
+        name = ""
     if not 0 < len(name.strip()) <= LONGEST_NAME or escape_control(name) != name:
-        raise UsageProblem(f"a reviewer has a name of 1 to {LONGEST_NAME} characters on one line.")
+        said = f"a reviewer has a name of 1 to {LONGEST_NAME} characters on one line."
+        raise UsageProblem(said, hint="name the reviewer: --reviewer NAME")
     return name

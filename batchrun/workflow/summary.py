@@ -18,7 +18,7 @@ from batchrun.quality.checks.result import CheckResult, any_fails
 from batchrun.quality.evaluate import GoldScores
 from batchrun.store.ledger.batch_records import Batch
 from batchrun.store.ledger.batches import Batches
-from batchrun.store.ledger.cascade_calibrations import AcceptedAnswers, accepted_answers
+from batchrun.store.ledger.cascade_calibrations import CascadeCalibration, calibration_of
 from batchrun.store.ledger.cascades import Escalations, escalations
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_plans import (
@@ -63,8 +63,8 @@ class Summary:
     """What was found out about the answers of the run. None if nothing had to be done."""
     escalations: Sequence[Escalations]
     """What became of each model's answers in the run. Empty without a cascade."""
-    accepted: AcceptedAnswers | None
-    """What the run took from the first model of a calibrated cascade. None without a threshold."""
+    calibration: CascadeCalibration | None
+    """The calibration that decided which answers the run took from the first model. None without a threshold."""
     seconds: float
     open_batches: Sequence[Batch]
     """Batches of the job whose results are still to come."""
@@ -234,7 +234,7 @@ def _summary(
         cache_use=end.cache_use,
         findings=run_findings(ledger, run_no) if run_no is not None else None,
         escalations=escalations(ledger, run_no, plan.earlier_models) if run_no is not None else (),
-        accepted=accepted_answers(ledger, run_no, plan.calibration_no, plan.model) if run_no is not None else None,
+        calibration=calibration_of(ledger, plan.calibration_no) if run_no is not None else None,
         seconds=end.seconds,
         open_batches=[batches.one(batch_no) for batch_no in end.open_batches],
         awaited_of=end.awaited_of,

@@ -253,9 +253,9 @@ def _review(documents: int, max_error: float, cells: int, auc: float, draw: rand
     share = len(queued) / documents
     return Reviewed(
         made=queue.promised,
-        broken=queue.promised and left > max_error * queue.accepted_cells,
+        broken=queue.promised and left > max_error * queue.tested.total,
         queue=share,
-        looked_at=share + queue.audited / FIELDS / documents,
+        looked_at=share + queue.tested.seen / FIELDS / documents,
     )
 
 

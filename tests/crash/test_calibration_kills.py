@@ -13,7 +13,7 @@ from batchrun.simulator.replies.latency import Latency
 
 pytestmark = pytest.mark.slow
 
-DOCUMENTS, CALIBRATE, KILLS = 50, 25, 5
+DOCUMENTS, CALIBRATE, KILLS = 50, 25, 3
 BRISK = Latency(first_token_s=0.006, tokens_per_s=500)
 
 
@@ -36,7 +36,7 @@ def test_kill_at_random_moments(project: TrialProject, submits: SubmitServer) ->
             assert submit.end()[0] == -signal.SIGKILL
             ((open_attempts,),) = project.ask("select count(*) from attempts where state = 'open'")
             in_flight += open_attempts
-            chosen = project.ask("select doc_id from cascade_calibration_documents where drawn order by 1")
+            chosen = project.ask("select value from cascade_calibrations, json_each(drawn) order by 1")
             assert drawn in ([], chosen), "it keeps its documents"
             drawn = chosen
         code, out, err = submits.submit(project.root, talking_to(api)).end()

@@ -8,7 +8,8 @@ import pytest
 
 from batchrun.job.match_rules import MatchRule
 from batchrun.outcome import Outcome
-from batchrun.quality.comparison import MOST_CATEGORIES, MOST_EXAMPLES, Change, Comparison
+from batchrun.quality.comparison import MOST_EXAMPLES, Change, Comparison
+from batchrun.quality.distribution import MOST_CATEGORIES
 from batchrun.statistics.drift import DriftLevel
 from batchrun.store.reports.run_answers import RunAnswer
 
@@ -30,7 +31,7 @@ def answers(given: Answers) -> list[RunAnswer]:
 
 def compared(before: Answers, now: Answers, labels: Answers | None = None) -> tuple[Comparison, list[Change]]:
     """The comparison of two runs, and its changes."""
-    comparison = Comparison(RULES, {name: one for name, one in (labels or {}).items() if one})
+    comparison = Comparison(RULES, {name: one for name, one in (labels or {}).items() if one}, {})
     return comparison, list(comparison.changes(answers(before), answers(now)))
 
 
@@ -84,7 +85,7 @@ def test_documents_are_counted_by_the_runs_that_have_them() -> None:
 
 
 def test_a_document_that_nothing_is_asked_about_does_not_count() -> None:
-    comparison = Comparison({}, {})
+    comparison = Comparison({}, {}, {})
     empty = RunAnswer("empty", None, None, None, None, {})
 
     list(comparison.changes([*answers({"a": {"x": 1}}), empty], answers({"a": {"x": 1}})))

@@ -12,6 +12,7 @@ from trial_project import TrialProject
 from batchrun.errors import UsageProblem
 from batchrun.job.load import load_job
 from batchrun.job.problems import JobFileError
+from batchrun.quality import gold
 from batchrun.quality.gold import Labels, read_labels
 
 FIELDS = """
@@ -72,8 +73,8 @@ def test_cells_are_read_by_the_type_of_their_field(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("doc_id,count\na,1\na,2\n", "a problem: line 3: a has labels already"),
-        ("doc_id,count\n,1\n", "a problem: line 2: nothing in the column doc_id"),
+        ("doc_id,count\na,1\na,2\n", "labels.csv: line 3: a has labels already"),
+        ("doc_id,count\n,1\n", "labels.csv: line 2: nothing in the column doc_id"),
         ("doc_id,count\na,many\nb,2\nc,more\n", "2 problems: line 2: count: "),
         ("doc_id,since\na,03/04/2024\n", "line 2: since: "),
         ("doc_id,kind\na,rent\n", "line 2: kind: "),
@@ -96,10 +97,26 @@ def test_at_most_ten_problems_are_told(project: TrialProject) -> None:
     assert "and 40 more" in str(found)
 
 
+def test_a_file_without_end_is_refused_whatever_its_rows_say(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gold, "MOST_LABELLED", 3)
+    assert labels(project, "doc_id,count\na,1\nb,2\nc,3\n").values.keys() == {"a", "b", "c"}
+    assert "it has more than 3 rows" in str(problem(project, "doc_id,count\n" + "a,1\n" * 4))
+
+
 def test_a_missing_file_is_told(project: TrialProject) -> None:
     job = load_job(project.job(gold='path = "labels.csv"'))
-    with pytest.raises(UsageProblem, match=r"gold\.path: labels\.csv: "):
+    with pytest.raises(UsageProblem, match=r"gold\.path: labels\.csv: there is no such file"):
         read_labels(job)
+
+
+@pytest.mark.parametrize("field", ["title", "kind", "count", "amount", "paid", "since", "tags", "parties"])
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "1" + "0" * 400])
+def test_numbers_that_no_column_can_hold_are_told(project: TrialProject, field: str, value: str) -> None:
+    row = f'{{"doc_id": "a", "{field}": {value}}}\n'
+    found = problem(project, row, gold='path = "labels.jsonl"', name="labels.jsonl")
+    assert f"line 1: {field}: " in str(found)
 
 
 def test_nested_json_without_end_is_told(project: TrialProject) -> None:

@@ -12,7 +12,7 @@ from batchrun.estimation.interval import Interval
 from batchrun.job.field_types import ColumnFields
 from batchrun.job.match_rules import default_rule
 from batchrun.quality.matching.match import Matched, match
-from batchrun.quality.scores import Confused, confusion, score, worst
+from batchrun.quality.scores import MOST_CONFUSED, Confused, confusion, score, worst
 from batchrun.statistics.intervals import ratio_interval
 
 FIELDS = TypeAdapter(ColumnFields).validate_python(
@@ -129,7 +129,7 @@ def test_nothing_is_scored_as_nothing():
 
 def test_words_that_are_taken_for_each_other():
     pairs = [("a", "a"), ("a", "b"), ("b", None), ("b", " "), (None, "a"), ("a ", "a"), ([], "a")]
-    assert confusion(pairs).pairs == (
+    assert confusion(pairs) == (
         Confused("a", "a", 2),
         Confused("b", None, 2),
         Confused("<list>", "a", 1),
@@ -138,10 +138,10 @@ def test_words_that_are_taken_for_each_other():
     )
 
 
-def test_rare_words_are_counted_together():
-    shown = confusion([(str(at), "a") for at in range(500)] + [("a", "a")] * 2, most=10)
-    assert shown.pairs[:2] == (Confused("a", "a", 2), Confused("0", "a", 1))
-    assert (len(shown.pairs), shown.others) == (10, 491)
+def test_rare_pairs_are_left_out():
+    shown = confusion([(str(at), "a") for at in range(500)] + [("a", "a")] * 2)
+    assert shown[:2] == (Confused("a", "a", 2), Confused("0", "a", 1))
+    assert len(shown) == MOST_CONFUSED
 
 
 def test_the_worst_documents_come_first():

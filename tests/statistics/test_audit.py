@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.statistics.audit import (
-    QUEUE_SHARES,
     AuditBet,
     calibrated_threshold,
     calibration_needed,
@@ -122,11 +121,10 @@ def test_the_queue_is_the_shortest_that_keeps_a_promise() -> None:
     queue = queue_threshold(DOCUMENTS, audited, cells=8, max_error=0.01)
 
     assert queue.promised
-    assert queue.share == 0.1
-    assert queue.documents == tuple(DOCUMENTS)[: round(queue.share * 1_000)]
-    assert queue.accepted_cells == 8 * (1_000 - len(queue.documents))
+    assert queue.documents == tuple(DOCUMENTS)[:100]
+    assert queue.tested.total == 8 * 900
     accepted = [wrong for document, wrong in audited if document not in queue.documents]
-    assert (queue.audited, queue.wrong) == (len(accepted), sum(accepted))
+    assert (queue.tested.seen, queue.tested.wrong) == (len(accepted), sum(accepted))
 
 
 def test_the_first_share_that_fails_ends_the_sequence() -> None:
@@ -135,14 +133,15 @@ def test_the_first_share_that_fails_ends_the_sequence() -> None:
 
     queue = queue_threshold(DOCUMENTS, audited, cells=8, max_error=0.01)
 
-    assert (queue.promised, queue.share, queue.documents) == (False, 1.0, tuple(DOCUMENTS))
-    assert (queue.accepted_cells, queue.audited, queue.wrong) == (0, 0, 0)
+    assert (queue.promised, queue.documents) == (False, tuple(DOCUMENTS))
+    assert queue.tested.total == 8 * 600, "the longest queue is the one that did not pass"
+    assert queue.tested.wrong > 0.01 * queue.tested.seen
 
 
 def test_nothing_wrong_needs_no_queue() -> None:
     queue = queue_threshold(DOCUMENTS, [(document, False) for document in _cells(3, 700)], cells=8, max_error=0.01)
 
-    assert (queue.share, queue.documents, queue.accepted_cells, queue.audited) == (0.0, (), 8_000, 700)
+    assert (queue.documents, queue.tested.total, queue.tested.seen) == ((), 8_000, 700)
 
 
 def test_a_tie_is_accepted_whole_or_not_at_all() -> None:
@@ -153,7 +152,6 @@ def test_a_tie_is_accepted_whole_or_not_at_all() -> None:
 
     # the suspicious half of the audit is wrong: as the tie goes with the queue, all that is accepted is wrong-free
     assert queue.documents == tuple(DOCUMENTS)[:450]
-    assert queue.share == min(share for share in QUEUE_SHARES if share > 0)
 
 
 def test_one_score_for_all_accepts_all_or_nothing() -> None:
@@ -163,7 +161,7 @@ def test_one_score_for_all_accepts_all_or_nothing() -> None:
     good = queue_threshold(equal, [(document, False) for document in cells], cells=8, max_error=0.01)
     bad = queue_threshold(equal, [(document, True) for document in cells], cells=8, max_error=0.01)
 
-    assert (good.promised, good.accepted_cells) == (True, 8_000)
+    assert (good.promised, good.tested.total) == (True, 8_000)
     assert (bad.promised, len(bad.documents)) == (False, 1_000)
 
 

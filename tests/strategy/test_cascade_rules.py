@@ -21,7 +21,6 @@ from batchrun.strategy.cascade_cost import (
     cascaded,
     reaching,
     share,
-    worth_calibrating,
 )
 from batchrun.strategy.cascade_rules import UNMET, AcceptanceRules
 from batchrun.strategy.model_chain import ModelChain, make_model_chain
@@ -103,7 +102,6 @@ def test_how_many_documents_are_calibrated() -> None:
     assert asked == [1_700, 1_010, 600, 300, 110]
     assert documents(calibrate=450) == 450
     assert CascadeSection.model_validate({"models": MODELS}).documents_to_calibrate == 0
-    assert [worth_calibrating(share) for share in (0.01, 0.02, 0.05)] == [20_000, 5_000, 1_000]
 
 
 def test_a_calibration_is_sure_and_the_others_are_guessed() -> None:

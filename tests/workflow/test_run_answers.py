@@ -1,12 +1,16 @@
 """What each run has answered stays known when documents and job file have changed since."""
 
 import contextlib
+import re
 import sqlite3
+from importlib import resources
 
 import pytest
 from scripted_provider import ScriptedProvider, answer
 from trial_project import TrialProject
 
+from batchrun.store import migrations
+from batchrun.store.ledger.connection import SCRIPTS
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.run_answers import RunAnswer, run_answers
 
@@ -80,12 +84,11 @@ def test_a_ledger_of_the_version_before_tells_what_its_attempts_tell(project: Tr
     project.submit(saying("old"))
     project.job(prompt='user = "Now: {{ doc.text }}"')
     project.submit(saying("new"))
+    later = "".join((resources.files(migrations) / script).read_text("utf-8") for script in SCRIPTS[15:])
+    made = [*re.findall(r"^create (trigger) (\w+)", later, re.MULTILINE)]
+    made += reversed(re.findall(r"^create (table) (\w+)", later, re.MULTILINE))
     with contextlib.closing(sqlite3.connect(project.ledger_path)) as connection:
-        connection.executescript(
-            "drop trigger document_of_run; drop trigger request_of_document; drop trigger answer_of_whole;"
-            " drop table run_answers; drop table reviews; drop table audit_documents; drop table audits;"
-            " drop table tunes; pragma user_version = 15"
-        )
+        connection.executescript("".join(f"drop {kind} {name};" for kind, name in made) + "pragma user_version = 15")
     Ledger.open(project.ledger_path).close()
 
     assert titles(project, 1) == {"0000.txt": "old", "0001.txt": "old"}

@@ -15,7 +15,7 @@ from scripted_provider import ScriptedProvider, answer
 from trial_project import TrialProject, caller_of
 
 from batchrun.cli.interrupts import run_async
-from batchrun.cli.views.cascade_text import accepted_as_json, accepted_lines, threshold_words
+from batchrun.cli.views.cascade_text import calibration_as_json, promise_lines, threshold_words
 from batchrun.errors import ExitCode, Refused, Stopped
 from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
@@ -101,13 +101,13 @@ class Submits:
 
     @property
     def drawn(self) -> set[str]:
-        rows = self.project.ask("select doc_id from cascade_calibration_documents where drawn")
+        rows = self.project.ask("select value from cascade_calibrations, json_each(drawn)")
         return {f"text {int(doc_id[-8:-4])}" for (doc_id,) in rows}
 
 
 @pytest.fixture
 def submits(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> Submits:
-    monkeypatch.setattr("secrets.randbelow", lambda _: SEED)
+    monkeypatch.setattr("secrets.SystemRandom", lambda: random.Random(SEED))
     job(project)
     project.documents(DOCUMENTS)
     return Submits(project)
@@ -115,6 +115,14 @@ def submits(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> Submits:
 
 def reasons(project: TrialProject) -> dict[str, int]:
     return dict(project.ask("select escalated, count(*) from attempts where escalated is not null group by 1"))
+
+
+def planned(project: TrialProject) -> list[str]:
+    """What a plan says of the calibration."""
+    plan = project.plan()
+    assert plan.cascade is not None
+    with project.opened() as opened:
+        return threshold_words(plan.cascade, opened, to_send=plan.to_send)
 
 
 def doubtful() -> set[str]:
@@ -129,28 +137,27 @@ def test_the_threshold_of_what_both_models_answered_decides_on_the_rest(submits:
     assert (summary.exit_code, summary.outcomes) == (ExitCode.OK, {Outcome.SUCCEEDED: DOCUMENTS})
     drawn = submits.drawn
     assert len(drawn) == CALIBRATE
-    assert drawn == {f"text {number}" for number in random.Random(SEED).sample(range(DOCUMENTS), CALIBRATE)}
     assert provider.of_model(FIRST) == {f"text {number}" for number in range(DOCUMENTS)}
     assert provider.of_model(SECOND) == drawn | doubtful()
     assert len(provider.asked) == len(set(provider.asked)), "nothing is asked twice"
     assert reasons(project) == {"calibrating": CALIBRATE, "score": len(doubtful() - drawn)}
     (found,) = submits.reports
     assert (found.asked, found.below, found.differing) == (CALIBRATE, 0.1, 0)
-    assert found.accepted == CALIBRATE - len(drawn & doubtful())
+    taken = CALIBRATE - len(drawn & doubtful())
+    assert found.accepted == taken
     assert project.ask("select count(*), state, to_send from runs") == [(1, "finished", DOCUMENTS)]
     assert set(project.rows("select title != 'another', day is null from trial")) == {(True, False)}
 
-    assert summary.accepted is not None
-    taken = DOCUMENTS - CALIBRATE - len(doubtful() - drawn)
-    assert accepted_lines(summary.accepted, summary.plan.models) == [
-        f"           {taken} documents taken from {FIRST}",
+    assert promise_lines(summary.calibration, summary.plan.models) == [
         f"           at most 20.0% of the documents taken from {FIRST} differ from {SECOND}, with 95% confidence",
-        f"           found on 30 documents that both answered: {found.accepted} would be taken ({found.share:.0%}),"
+        f"           found on 30 documents that both answered: {taken} would be taken ({taken / CALIBRATE:.0%}),"
         " where the score is below 0.1; 0 of them differ",
+        f"           drawn at random from the {DOCUMENTS} documents that were to be sent; the promise is about no other"
+        " documents",
     ]
-    fields = accepted_as_json(summary.accepted)
-    assert fields is not None
-    assert (fields["documents"], fields["not_covered"], fields["threshold"], fields["seed"]) == (taken, 0, 0.1, SEED)
+    assert summary.calibration is not None
+    fields = calibration_as_json(summary.calibration)
+    assert (fields["documents"], fields["calibrated"], fields["threshold"]) == (DOCUMENTS, CALIBRATE, 0.1)
     again = Answers()
     assert submits(again).outcomes == {Outcome.SUCCEEDED: DOCUMENTS}
     assert again.asked == []
@@ -180,6 +187,7 @@ def test_without_a_threshold_the_run_stops_and_says_what_to_do(submits: Submits)
         f" documents taken from {FIRST} differ from {SECOND}."
     )
     assert len(provider.asked) == 2 * CALIBRATE
+    assert planned(submits.project) == ["the calibration on 30 documents has found no threshold"]
     again = Answers()
     with pytest.raises(Stopped, match="no threshold holds"):
         submits(again)
@@ -191,7 +199,7 @@ def test_without_a_threshold_the_run_stops_and_says_what_to_do(submits: Submits)
 
 
 @pytest.mark.usefixtures("no_output")
-def test_added_and_changed_documents_are_not_covered(submits: Submits) -> None:
+def test_later_documents_are_held_against_the_threshold(submits: Submits) -> None:
     submits(Answers())
     project = submits.project
     project.document("new.txt", "text 1001")
@@ -202,9 +210,8 @@ def test_added_and_changed_documents_are_not_covered(submits: Submits) -> None:
 
     assert sorted(provider.asked) == [(FIRST, "text 1001"), (FIRST, "text 1005"), (SECOND, "text 1005")]
     assert len(submits.reports) == 1, "it is not calibrated again"
-    assert summary.accepted is not None
-    assert (summary.accepted.documents, summary.accepted.uncovered) == (1, 1)
-    assert "the promise does not cover them" in accepted_lines(summary.accepted, summary.plan.models)[-1]
+    assert summary.calibration is not None
+    assert summary.calibration.documents == DOCUMENTS, "the promise is not about the later ones"
 
 
 def test_answers_of_before_are_held_against_the_threshold(submits: Submits) -> None:
@@ -279,6 +286,7 @@ def test_some_of_the_drawn_documents_are_not_enough(submits: Submits) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     submits(Answers(before=end))
+    assert planned(submits.project) == ["the calibration on 30 documents has begun and goes on"]
     with pytest.raises(Refused, match="is being calibrated on 30 documents, and only"):
         submits(Answers(), Selection(limit=20))
 
@@ -317,15 +325,11 @@ def test_a_plan_prices_the_calibration_and_then_measures(submits: Submits) -> No
     plan = project.plan()
     assert plan.cascade is not None
     assert plan.cascade.steps[0].share.expected.mean == pytest.approx(0.6 + 0.4 * 0.2)
-    with project.opened() as opened:
-        words, worth = threshold_words(plan.cascade, opened, to_send=plan.to_send)
+    (words,) = planned(project)
     assert words.startswith("30 documents asked of both models first: about $")
-    assert worth == "as a rule a calibration pays from about 90 documents on"
     submits(Answers())
     project.document("new.txt", "text 1001")
     plan = project.plan()
     assert plan.cascade is not None
     assert plan.cascade.steps[0].share.expected.mean == 0.2, "as the threshold would take them"
-    with project.opened() as opened:
-        words, _ = threshold_words(plan.cascade, opened, to_send=1)
-    assert words.startswith("at most 20.0% of the documents taken from")
+    assert planned(project)[0].startswith("at most 20.0% of the documents taken from")

@@ -13,7 +13,6 @@ from batchrun.errors import ExitCode, Refused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batchrun.cli.views.bench_text import Scored
     from batchrun.quality.published.benchmark import Benchmark
     from batchrun.strategy.plan import Plan
     from batchrun.workflow.bench import BenchJob
@@ -55,43 +54,44 @@ def bench(
     from batchrun.cli.permissions import ordinary_permissions
     from batchrun.cli.run_job import run_job
     from batchrun.cli.views.bench_text import scored_as_text, scored_fields
-    from batchrun.workflow.bench import bench_jobs, committed, read_benchmark
+    from batchrun.planning.selection import Selection
+    from batchrun.workflow.bench import bench_jobs, committed, read_benchmark, scored
 
     folder, simulated = path.resolve(), simulate is not None
     benchmark = read_benchmark(folder)
     with ordinary_permissions():
         jobs = bench_jobs(folder, benchmark, own=job and job.resolve(), limit=limit)
-    found = [plan_of(one, flags, simulated=simulated) for one in jobs]
-    plans = [plan for plan in found if plan]
+    found = [(one, plan_of(one, flags, simulated=simulated)) for one in jobs]
+    plans = [plan for _, plan in found if plan]
     if not (terminal.quiet or terminal.json):
         terminal.say(beginning(benchmark, jobs, plans))
-    left = allowed(plans, flags, path, simulated=simulated)
-    for one, plan in zip(jobs, found, strict=True):
-        if plan:
-            before, capped = committed(one.path, simulated=simulated), RunFlags(**{**flags, "max_cost": left})
-            code = run_job(one.path, one.selection, capped, profile=simulate, terminal=terminal)
-            left = left and max(1, left + before - committed(one.path, simulated=simulated))
-            if code not in {ExitCode.OK, ExitCode.SOME_FAILED}:
-                terminal.say("the score follows when all documents are settled: type the same command again")
-                return code
-    scored = scored_of(benchmark, jobs, simulated=simulated)
+    left = allowed(plans, flags, path, job, simulated=simulated)
+    for one in (one for one, plan in found if plan):
+        before, capped = committed(one.job, simulated=simulated), RunFlags(**{**flags, "max_cost": left})
+        code = run_job(one.job.path, Selection(ids=frozenset(one.cases)), capped, profile=simulate, terminal=terminal)
+        left = left and max(1, left + before - committed(one.job, simulated=simulated))
+        if code not in {ExitCode.OK, ExitCode.SOME_FAILED}:
+            terminal.say("the score follows when all documents are settled: type the same command again")
+            return code
+    result = scored(benchmark, jobs, simulated=simulated)
     if terminal.json:
-        terminal.event("bench", **scored_fields(scored))
+        terminal.event("bench", **scored_fields(result))
     else:
-        terminal.result(scored_as_text(scored, terminal.simulated_stamp(simulated)))
-    return ExitCode.SOME_FAILED if scored.unanswered else ExitCode.OK
+        terminal.result(scored_as_text(result, terminal.simulated_stamp(simulated)))
+    return ExitCode.SOME_FAILED if result.unanswered else ExitCode.OK
 
 
-def plan_of(job: "BenchJob", flags: RunFlags, *, simulated: bool) -> "Plan | None":
+def plan_of(bench_job: "BenchJob", flags: RunFlags, *, simulated: bool) -> "Plan | None":
     """Plan a job as its submit will. Returns None if every document has its outcome under the job file as it is."""
     from batchrun.cli.interrupts import run_async
     from batchrun.cli.run_job import submit_options
+    from batchrun.planning.selection import Selection
     from batchrun.workflow.open_job import open_job
 
     options = submit_options(flags, exact=False, simulated=simulated)
-    with open_job(job.path, simulated=simulated, to_run=False) as opened:
+    with open_job(bench_job.job.path, simulated=simulated, to_run=False) as opened:
         planner = opened.planner(options)
-        plan = run_async(planner.plan(job.selection))
+        plan = run_async(planner.plan(Selection(ids=frozenset(bench_job.cases))))
         waits = plan.unsettled or planner.planned.admission.anything() or planner.anything_to_merge()
         return plan if waits else None
 
@@ -101,11 +101,10 @@ def beginning(benchmark: "Benchmark", jobs: "Sequence[BenchJob]", plans: "Sequen
     from batchrun.catalog.money import dollars
     from batchrun.cli.views.format import below_here, count
 
-    where = below_here(jobs[0].path if len(jobs) == 1 else jobs[0].path.parent)
-    mean, upper = sum(plan.estimate.cost_nusd.mean for plan in plans if plan.requests), upper_of(plans)
-    documents = count(sum(plan.to_send for plan in plans), "document")
-    estimate = f", estimate {dollars(mean)}, at most {dollars(upper)}" if upper else ""
-    return f"{benchmark.title}: {documents} to send{estimate} · {where}"
+    where = below_here(jobs[0].job.path if len(jobs) == 1 else jobs[0].job.path.parent)
+    mean = sum(plan.estimate.cost_nusd.mean for plan in plans if plan.requests)
+    estimate = f", estimate {dollars(mean)}, at most {dollars(upper_of(plans))}" if upper_of(plans) else ""
+    return f"{benchmark.title}: {count(sum(plan.to_send for plan in plans), 'document')} to send{estimate} · {where}"
 
 
 def upper_of(plans: "Sequence[Plan]") -> int:
@@ -113,39 +112,20 @@ def upper_of(plans: "Sequence[Plan]") -> int:
     return sum(plan.estimate.upper_nusd for plan in plans if plan.requests)
 
 
-def allowed(plans: "Sequence[Plan]", flags: RunFlags, path: Path, *, simulated: bool) -> int | None:
+def allowed(plans: "Sequence[Plan]", flags: RunFlags, path: Path, job: Path | None, *, simulated: bool) -> int | None:
     """What all jobs together may cost, in nano-USD; None if nothing says so, and nothing is to be paid.
 
     Raises Refused if what is to be sent may cost more, or if real money has no cap.
     """
     from batchrun.catalog.money import dollars, enough
-    from batchrun.cli.next_command import command
+    from batchrun.cli.next_command import changed, command, typed_command, typed_path
 
     most, upper = flags["max_cost"], upper_of(plans)
     if (upper == 0 or simulated) if most is None else (upper <= most or flags["partial"]):
         return most
+    needed = upper * 11 // 10
     raise Refused(
         f"the benchmark may cost up to {dollars(upper)} with {plans[0].model} (the estimate's upper bound), and"
         f" {'no --max-cost is given' if most is None else f'--max-cost is {dollars(most)}'}. Nothing was sent.",
-        hint=command("bench", path, [f"--max-cost={enough(upper * 11 // 10)}"]),
-    )
-
-
-def scored_of(benchmark: "Benchmark", jobs: "Sequence[BenchJob]", *, simulated: bool) -> "Scored":
-    """Score the answers that the jobs have."""
-    from batchrun.cli.views.bench_text import Scored
-    from batchrun.workflow.bench import answers_of
-
-    answers = {job.path: answers_of(job.path, simulated=simulated) for job in jobs}
-    pairs = [
-        (case.expected, answers[job.path].by_document.get(doc_id)) for job in jobs for doc_id, case in job.cases.items()
-    ]
-    return Scored(
-        benchmark=benchmark,
-        scores=benchmark.score(pairs),
-        models=sorted({model for one in answers.values() for model in one.models}),
-        documents=len(pairs),
-        unanswered=sum(answer is None for _, answer in pairs),
-        cost_nusd=sum(one.cost_nusd for one in answers.values()),
-        simulated=simulated,
+        hint=command("bench", path, changed(typed_command()[1:], job=job and typed_path(job), max_cost=enough(needed))),
     )

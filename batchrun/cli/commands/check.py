@@ -1,6 +1,7 @@
 """`batchrun check`: whether the output is as the job file says it must be."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -30,7 +31,7 @@ def check(job: str, *, junit: Path | None, simulate: bool, ledger: Path | None, 
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.export import write_text
     from batchrun.cli.find_run import found_run
-    from batchrun.cli.views import check_text
+    from batchrun.cli.views.check_text import checks_as_text, junit_xml
     from batchrun.quality.checks.result import any_fails
     from batchrun.workflow.batch_recovery import FINAL_WAIT_S
     from batchrun.workflow.open_job import open_output
@@ -45,10 +46,10 @@ def check(job: str, *, junit: Path | None, simulate: bool, ledger: Path | None, 
         results = checks_of(opened, run_no=story.run_no)
     exit_code = ExitCode.SOME_FAILED if any_fails(results) else ExitCode.OK
     if junit:
-        write_text((check_text.junit(results, job=story.job),), junit, terminal)
+        write_text((junit_xml(results, job=story.job),), junit, terminal)
     if terminal.json:
         fields = {"job": story.job, "run": story.run_id, "simulated": story.simulated, "exit_code": int(exit_code)}
-        terminal.result(json.dumps({**fields, "checks": check_text.check_fields(results)}))
+        terminal.result(json.dumps({**fields, "checks": [asdict(one) for one in results]}))
     elif exit_code or not terminal.quiet:
-        terminal.result(check_text.checks_as_text(results, story.job, terminal, simulated=story.simulated))
+        terminal.result(checks_as_text(results, story.job, terminal, simulated=story.simulated))
     return exit_code

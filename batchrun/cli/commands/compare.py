@@ -9,15 +9,13 @@ import click
 from batchrun.cli.options import LEDGER, speaking
 from batchrun.cli.views.format import count
 from batchrun.cli.views.terminal import Terminal
-from batchrun.errors import UsageProblem
 
 
 @click.command()
 @click.argument("before")
 @click.argument("now")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
-              help="Write every changed value to a file: .csv, .jsonl, .json or .parquet.")  # fmt: skip
-@click.option("--raw-cells", is_flag=True, help="In csv, put no apostrophe before text that a spreadsheet would run.")
+              help="Write every changed value to a file: .csv, .jsonl or .json.")  # fmt: skip
 @click.option("--simulate", is_flag=True, help="Look only at simulated runs.")
 @LEDGER
 @speaking
@@ -26,7 +24,6 @@ def compare(
     now: str,
     *,
     output: Path | None,
-    raw_cells: bool,
     simulate: bool,
     ledger: Path | None,
     terminal: Terminal,
@@ -41,8 +38,8 @@ def compare(
     batchrun compare jobs/cheap.toml jobs/strong.toml
     batchrun compare cheap strong -o changes.csv
     """  # noqa: D301 - \b makes click keep the lines
-    from batchrun.cli.export_changes import write_changes
-    from batchrun.cli.find_run import found_run
+    from batchrun.cli.export_changes import number, write_changes
+    from batchrun.cli.find_run import found_run, same_run
     from batchrun.cli.views.comparison_json import comparison_as_json
     from batchrun.cli.views.comparison_text import comparison_as_text, next_lines
     from batchrun.quality.compared_runs import compared_run, comparison_by, readable_job
@@ -53,16 +50,16 @@ def compare(
         found_run(now, ledger, simulated=simulate) as new,
     ):
         if old.story.run_id == new.story.run_id:
-            raise UsageProblem(f"both words mean the run {new.story.run_id}.", hint="see the runs: batchrun status")
+            raise same_run(new.story)
         runs = compared_run(old.ledger, old.story), compared_run(new.ledger, new.story)
         comparison = comparison_by(filter(None, map(readable_job, (new.job_path, old.job_path))), new.ledger)
         answers = (run_answers(found.ledger, found.story.run_no) for found in (old, new))
         changes = comparison.changes(*answers)
         if output:
-            write_changes(changes, output, raw_cells=raw_cells)
+            write_changes(changes, output)
         deque(changes, maxlen=0)  # those that nobody has taken are counted all the same
     if terminal.json:
-        terminal.exact(json.dumps(comparison_as_json(comparison, runs)) + "\n")
+        terminal.exact(json.dumps(comparison_as_json(comparison, runs), default=number) + "\n")
         return
     options = [*([f"--ledger={ledger}"] if ledger else []), *(["--simulate"] if simulate else [])]
     terminal.result(comparison_as_text(comparison, runs, terminal))

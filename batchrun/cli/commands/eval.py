@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from batchrun.cli.options import LEDGER, speaking
+from batchrun.cli.options import LEDGER, ShareOption, speaking
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode, UsageProblem
 
@@ -14,7 +14,7 @@ from batchrun.errors import ExitCode, UsageProblem
 @click.argument("run", default="last")
 @click.option(
     "--fail-under",
-    type=click.FloatRange(0, 1),
+    type=ShareOption(0, 1),
     metavar="SHARE",
     help="Exit 1 unless so many answers are right, such as 0.95: the lower bound counts.",
 )
@@ -35,33 +35,32 @@ def eval(  # noqa: A001 - click names the command after the function
     batchrun eval last --fail-under 0.95
     batchrun eval last --against 8f3c
     """  # noqa: D301 - \b makes click keep the lines
-    from batchrun.cli.find_run import found_run
-    from batchrun.cli.views.evaluation_text import EvaluationView, evaluation_as_json, evaluation_as_text
-    from batchrun.quality.evaluate import evaluate, labelled_answers, right_before_and_now
+    from batchrun.cli.export_changes import number
+    from batchrun.cli.find_run import found_run, same_run
+    from batchrun.cli.views.evaluation_text import evaluation_as_json, evaluation_as_text
+    from batchrun.quality.evaluate import evaluate, labelled_answers
     from batchrun.quality.gold import gold_needed, known_labels
-    from batchrun.quality.gold_change import gold_change
     from batchrun.store.job_files import read_job
 
     with found_run(run, ledger, simulated=simulate) as found:
         job = read_job(found.job_path)
         if (labels := known_labels(job, found.ledger)) is None:
             raise gold_needed(job)
-        held, change, other_id = labelled_answers(job, labels, found.ledger, found.story.run_no), None, None
+        held = labelled_answers(job, labels, found.ledger, found.story.run_no)
         if not held.matched:
             raise UsageProblem(
                 f"no document of the run {found.story.run_id} has labels in {labels.file}.",
                 hint="the ids in the labels are those that `batchrun results` shows as doc_id",
             )
+        before = None
         if against:
             with found_run(against, ledger, simulated=simulate) as other:
-                other_id = other.story.run_id
-                if other_id == found.story.run_id:
-                    raise UsageProblem(f"both words mean the run {other_id}.", hint="see the runs: batchrun status")
-                before = labelled_answers(job, labels, other.ledger, other.story.run_no)
-            change = gold_change(right_before_and_now(before, held))
-        view = EvaluationView(found.story, evaluate(job, held), change, other_id, fail_under)
+                if other.story.run_id == found.story.run_id:
+                    raise same_run(found.story)
+                before = other.story, labelled_answers(job, labels, other.ledger, other.story.run_no)
+        evaluation = evaluate(job, found.story, held, against=before, fail_under=fail_under)
     if terminal.json:
-        terminal.exact(json.dumps(evaluation_as_json(view)) + "\n")
+        terminal.exact(json.dumps(evaluation_as_json(evaluation), default=number) + "\n")
     else:
-        terminal.result(evaluation_as_text(view, terminal))
-    return ExitCode.SOME_FAILED if view.fails else ExitCode.OK
+        terminal.result(evaluation_as_text(evaluation, terminal))
+    return ExitCode.SOME_FAILED if evaluation.fails else ExitCode.OK

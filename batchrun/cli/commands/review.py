@@ -11,12 +11,7 @@ from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import UsageProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from batchrun.cli.find_run import FoundRun
-    from batchrun.quality.review.standing import Standing
     from batchrun.store.ledger.audits import Drawn
-    from batchrun.workflow.review import OpenReview
 
 
 @click.command()
@@ -52,68 +47,41 @@ def review(
     """Review answers field by field, and promise how many of the others are wrong. Nothing is sent.
 
     \b
-    batchrun review contracts               review at the terminal, a key for each field
-    batchrun review contracts --status      what was found, and what can be promised
+    batchrun review contracts                  review at the terminal, a key for each field
+    batchrun review contracts --status         what was found, and what can be promised
     batchrun review contracts --html p.html    the next fields as a page, for a browser
     batchrun review contracts --import reviews.json
     """  # noqa: D301 - \b makes click keep the lines
+    from batchrun.cli import review_job
     from batchrun.cli.find_run import found_run
     from batchrun.workflow.review import open_review, reviewer_name
 
     shows = status or (terminal.json and not (html or imported))
-    if sum(map(bool, (status, html, imported))) > 1 or (imported and anew):
-        raise UsageProblem("--status, --html and --import exclude each other, and --open belongs to none but --html.")
+    if sum(map(bool, (status, html, imported))) > 1 or (anew and (shows or imported)):
+        raise UsageProblem(
+            "--status, --html and --import exclude each other, and --open goes with none of them but --html.",
+            hint=f"batchrun review {run} --status",
+        )
     if not (shows or html or imported or is_terminal()):
         raise UsageProblem(
             "review asks at a terminal, and there is none.",
             hint=f"batchrun review {run} --status shows how the review stands; --html FILE writes a page for a browser",
         )
-    with (
-        found_run(run, ledger, simulated=simulate) as found,
-        open_review(found.job_path, simulated=found.story.simulated, writes=not shows) as opened,
-    ):
-        standing = opened.standing()
+    with found_run(run, ledger, simulated=simulate, with_rows=True) as found:
+        path, simulated = found.job_path, found.story.simulated
+    with open_review(path, simulated=simulated, writes=not shows) as opened:
         if shows:
-            show(found, opened, standing, terminal)
+            review_job.show(opened, opened.standing(), terminal)
         elif imported:
-            from batchrun.cli.import_reviews import import_reviews
-
-            import_reviews(imported, opened, standing, reviewer, terminal)
+            review_job.take_over(imported, opened, terminal, reviewer)
         else:
-            standing = opened.current(standing, anew=anew)
-            who = reviewer_name(reviewer)
+            who, standing = reviewer_name(reviewer), opened.current(anew=anew)
             if html:
-                from batchrun.cli.views.review_page import write_page
-
-                written = write_page(html, found, opened, standing, only=only, number=number, reviewer=who)
-                terminal.say(f"{written} to be reviewed in {html}; then: batchrun review {run} --import FILE")
-                return
-            from batchrun.cli.review_session import Session
-
-            show(found, opened, standing, terminal)
-            Session(found, opened, standing, terminal, who, only).run()
-        if not shows and (locked := opened.publish()):
-            terminal.say(f"corrections are in the ledger, and reach the output later: {locked}")
+                review_job.write_page(html, opened, standing, terminal, only or standing.next_drawn, number, who)
+            else:
+                review_job.ask(opened, standing, terminal, only, who)
 
 
 def is_terminal() -> bool:
     """Whether a person can press keys and sees what is asked."""
     return sys.stdin.isatty() and sys.stdout.isatty()
-
-
-def show(found: "FoundRun", opened: "OpenReview", standing: "Standing | None", terminal: Terminal) -> None:
-    """Show how a review stands, also before an audit is opened."""
-    from batchrun.cli.views.review_text import needs, standing_fields, standing_lines
-
-    stamp, section = terminal.simulated_stamp(found.story.simulated), opened.section
-    if standing is None:
-        cells = sum(1 for _ in opened.audits.answers()) * len(opened.fields)
-        told: Mapping[str, object] = {"audit": None, "max_error": section.max_error, "cells": cells}
-        lines = [f"no audit is open yet: {needs(section.max_error, cells)}"]
-    else:
-        told, lines = standing_fields(standing), list(standing_lines(standing))
-    if terminal.json:
-        terminal.event("review", job=opened.job.name, simulated=found.story.simulated, **told)
-        return
-    for line in (stamp + lines[0], *lines[1:]):
-        terminal.result(line)

@@ -7,10 +7,11 @@ from typing import Any
 from batchrun.catalog.money import dollars
 from batchrun.cli.views.format import count, interval_fields
 from batchrun.escaping import escape_control
+from batchrun.planning.cascade_threshold import begun_calibration
 from batchrun.statistics.audit import RISK
-from batchrun.store.ledger.cascade_calibrations import AcceptedAnswers, CascadeCalibration, calibration_of
+from batchrun.store.ledger.cascade_calibrations import CascadeCalibration, calibration_of
 from batchrun.store.ledger.cascades import Escalations
-from batchrun.strategy.cascade_cost import CascadeCost, Step, worth_calibrating
+from batchrun.strategy.cascade_cost import CascadeCost, Step
 from batchrun.workflow.open_job import OpenJob
 
 
@@ -39,33 +40,38 @@ def threshold_words(cost: CascadeCost, opened: OpenJob, *, to_send: int) -> list
     rules, section = opened.chain.acceptance_rules, opened.job.spec.cascade
     if section is None or rules is None or not rules.calibrate:
         return []
-    if rules.calibration_no is not None:
-        calibration = calibration_of(opened.ledger, rules.calibration_no)
-        return promise_words(calibration, section.models) if calibration else []
+    if begun := begun_calibration(opened.job, opened.chain, opened.ledger):
+        if begun.below is not None:
+            return promise_words(begun, section.models)
+        stands = "has found no threshold" if begun.ended else "has begun and goes on"
+        return [f"the calibration on {count(len(begun.drawn), 'document')} {stands}"]
     both, step = min(rules.calibrate, to_send), cost.steps[-1]
     alone_nusd = step.cost_nusd.mean / step.share.expected.mean  # streamed, as the calibration is
     return [
         f"{count(both, 'document')} asked of both models first: about {dollars(alone_nusd * both / to_send)} for"
         f" {escape_control(step.model)}",
-        f"as a rule a calibration pays from about {worth_calibrating(section.max_difference):,} documents on",
     ]
 
 
 def promise_words(calibration: CascadeCalibration, models: Sequence[str]) -> list[str]:
     """What a calibration promises of the documents that are taken from the first model, and what it was found on."""
     first, last = (escape_control(name) for name in (models[0], models[-1]))
-    below = "whatever their score" if is_any(calibration) else f"where the score is below {calibration.below:g}"
+    below = (
+        "whatever their score" if calibration.below == math.inf else f"where the score is below {calibration.below:g}"
+    )
     return [
         f"at most {calibration.max_difference:.1%} of the documents taken from {first} differ from {last},"
         f" with {1 - RISK:.0%} confidence",
         f"found on {count(calibration.asked, 'document')} that both answered: {calibration.accepted:,} would be"
-        f" taken ({calibration.share:.0%}), {below}; {calibration.differing:,} of them differ",
+        f" taken ({calibration.accepted / calibration.asked:.0%}), {below}; {calibration.differing:,} of them differ",
+        f"drawn at random from the {count(calibration.documents, 'document')} that were to be sent; the promise is"
+        " about no other documents",
     ]
 
 
-def is_any(calibration: CascadeCalibration) -> bool:
-    """Whether every answer is taken that is good enough by the rules."""
-    return calibration.below is not None and math.isinf(calibration.below)
+def promise_lines(calibration: CascadeCalibration | None, models: Sequence[str]) -> list[str]:
+    """What is promised of the answers that a run took from the first model, if anything; for the end of a run."""
+    return [f"           {line}" for line in promise_words(calibration, models)] if calibration else []
 
 
 def calibration_as_json(calibration: CascadeCalibration) -> dict[str, Any]:
@@ -73,38 +79,12 @@ def calibration_as_json(calibration: CascadeCalibration) -> dict[str, Any]:
     return {
         "max_difference": calibration.max_difference,
         "confidence": 1 - RISK,
-        "threshold": None if is_any(calibration) else calibration.below,
+        "threshold": None if calibration.below == math.inf else calibration.below,
+        "documents": calibration.documents,
         "calibrated": calibration.asked,
         "accepted": calibration.accepted,
         "differing": calibration.differing,
-        "share": round(calibration.share, 4),
-        "at_most": calibration.at_most,
-        "seed": calibration.seed,
     }
-
-
-def accepted_lines(accepted: AcceptedAnswers | None, models: Sequence[str]) -> list[str]:
-    """What is promised of the answers that a run took from the first model; for the end of a run."""
-    if accepted is None:
-        return []
-    lines = [
-        f"{count(accepted.documents, 'document')} taken from {escape_control(models[0])}",
-        *promise_words(accepted.calibration, models),
-    ]
-    if accepted.uncovered:
-        lines.append(
-            f"{accepted.uncovered:,} of the documents taken were added or changed after the calibration: the promise"
-            " does not cover them; another `calibrate` calibrates again"
-        )
-    return [f"           {line}" for line in lines]
-
-
-def accepted_as_json(accepted: AcceptedAnswers | None) -> dict[str, Any] | None:
-    """What was taken from the first model by a threshold, for programs. None without a threshold."""
-    if accepted is None:
-        return None
-    counts = {"documents": accepted.documents, "not_covered": accepted.uncovered}
-    return counts | calibration_as_json(accepted.calibration)
 
 
 def step_words(step: Step) -> str:

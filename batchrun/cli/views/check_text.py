@@ -1,7 +1,7 @@
 """What came of the checks of a job, for people, for programs, and as JUnit XML."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from xml.etree import ElementTree as ET
 
 from batchrun.cli.views.format import count, cut
@@ -17,15 +17,10 @@ MOST_CHECKS, MOST_ROWS = 8, 3
 
 def checks_as_text(checks: Sequence[CheckResult], job: str, terminal: Terminal, *, simulated: bool) -> str:
     """All checks, with all failing rows that were read."""
-    failed = sum(check.status is not CheckStatus.PASSED for check in checks)
-    verdict = (
-        f"{failed:,} of {count(len(checks), 'check')} failed" if failed else f"{count(len(checks), 'check')} passed"
-    )
-    lines = [
-        f"{terminal.simulated_stamp(simulated)}{job}: {verdict}",
-        "",
-        *(line for check in checks for line in check_lines(check)),
-    ]
+    every, labels = count(len(checks), "check"), Counter(map(label, checks))
+    told = [f"{labels[word]:,} of {every} {word}" for word in ("failed", "warned") if labels[word]]
+    lines = [f"{terminal.simulated_stamp(simulated)}{job}: {', '.join(told) or f'{every} passed'}", ""]
+    lines += [line for check in checks for line in check_lines(check)]
     return "\n".join([*lines, "exit 1"] if any_fails(checks) else lines)
 
 
@@ -55,21 +50,16 @@ def label(check: CheckResult) -> str:
 
 def row_words(row: Mapping[str, str | None]) -> str:
     """`docs/a.txt  term: 999`."""
-    named = [(escape_control(name), value) for name, value in row.items()]
-    return "  ".join(shown_path(value) if name == "doc_id" else f"{name}: {shown(value)}" for name, value in named)
+
+    def shown(name: str, value: str | None) -> str:
+        if name == "doc_id" and value is not None:
+            return shown_path(value)
+        return f"{escape_control(name)}: {'null' if value is None else cut(escape_control(value), SHOWN_WIDTH)}"
+
+    return "  ".join(shown(name, value) for name, value in row.items())
 
 
-def shown(value: str | None) -> str:
-    """A value of a row in a few columns."""
-    return "null" if value is None else cut(escape_control(value), SHOWN_WIDTH)
-
-
-def check_fields(checks: Sequence[CheckResult]) -> list[dict[str, object]]:
-    """The same for programs."""
-    return [asdict(check) for check in checks]
-
-
-def junit(checks: Sequence[CheckResult], *, job: str) -> str:
+def junit_xml(checks: Sequence[CheckResult], *, job: str) -> str:
     """The same as JUnit XML. A check that only warns is a test that passed, with its words as output.
 
     XML cannot hold control characters: the text of others has them as escapes.

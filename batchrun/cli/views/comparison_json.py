@@ -4,18 +4,20 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from batchrun.cli.export_changes import plain
 from batchrun.cli.views.metrics_text import percentile_fields
-from batchrun.quality.compared_runs import ComparedRun, changed_keys_of
+from batchrun.job.decisive_keys import changed_keys
+from batchrun.quality.compared_runs import ComparedRun
 from batchrun.quality.comparison import Comparison, FieldComparison
 from batchrun.quality.gold_change import GoldChange
 from batchrun.statistics.drift import Drift
 
 
 def comparison_as_json(comparison: Comparison, runs: tuple[ComparedRun, ComparedRun]) -> dict[str, Any]:
-    """The comparison as one object. Shares are between 0 and 1; a key that is null before or now has its default."""
-    keys, drifts, gold = changed_keys_of(*runs), comparison.drifts, comparison.gold
-    examples = [{**asdict(one), "before": plain(one.before), "now": plain(one.now)} for one in comparison.examples()]
+    """The comparison as one object, in which fractions are Decimal.
+
+    Shares are between 0 and 1; a key that is null before or now has its default.
+    """
+    keys, gold = changed_keys(*(run.keys for run in runs)), comparison.gold
     return {
         "v": 1,
         "before": run_fields(comparison, runs[0], 0),
@@ -28,9 +30,9 @@ def comparison_as_json(comparison: Comparison, runs: tuple[ComparedRun, Compared
             "answered_only_now": comparison.only_answered[1],
         },
         "keys": None if keys is None else [asdict(key) for key in keys],
-        "fields": {name: field_fields(one, drifts.get(name)) for name, one in comparison.most_changed},
+        "fields": {name: change_fields(one, comparison.drifts.get(name)) for name, one in comparison.most_changed},
         "gold": gold_fields(gold) if gold else None,
-        "examples": examples,
+        "examples": [asdict(one) for one in comparison.examples()],
     }
 
 
@@ -52,18 +54,16 @@ def run_fields(comparison: Comparison, run: ComparedRun, side: int) -> dict[str,
     }
 
 
-def field_fields(one: FieldComparison, drift: Drift | None) -> dict[str, Any]:
+def change_fields(one: FieldComparison, drift: Drift | None) -> dict[str, Any]:
     """The changes of one field. `drift` is null if there is nothing to compare."""
     counts = ("documents", "changed", "to_null", "from_null", "only_before", "only_now")
-    fields = {name: getattr(one, name) for name in counts} | {
+    return {
+        **{name: getattr(one, name) for name in counts},
         "median_relative_change": one.median_change,
-        "drift": None,
+        "drift": {"statistic": drift.statistic, "threshold": drift.threshold, "level": drift.level.value}
+        if drift and isfinite(drift.threshold)
+        else None,
     }
-    if drift and isfinite(drift.threshold):
-        fields["drift"] = {
-            "statistic": drift.statistic, "threshold": drift.threshold, "level": drift.level.value,
-        }  # fmt: skip
-    return fields
 
 
 def gold_fields(gold: GoldChange) -> dict[str, Any]:

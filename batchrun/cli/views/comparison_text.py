@@ -1,7 +1,7 @@
 """Two runs side by side, for people: the verdict, the fields, a few changes, cost and speed."""
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import takewhile
 from typing import Any
 
@@ -12,10 +12,10 @@ from batchrun.cli.views.format import WIDTH, count, cut, table, tokens
 from batchrun.cli.views.metrics_text import brief
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control, shown_path
-from batchrun.job.decisive_keys import DIGEST, ChangedKey
-from batchrun.quality.compared_runs import ComparedRun, changed_keys_of
+from batchrun.job.decisive_keys import DIGEST, ChangedKey, changed_keys
+from batchrun.quality.compared_runs import ComparedRun
 from batchrun.quality.comparison import Change, Comparison, FieldComparison
-from batchrun.quality.gold_change import GoldChange
+from batchrun.quality.gold_change import ALPHA, GoldChange
 from batchrun.quality.scores import ENOUGH_DOCUMENTS
 from batchrun.statistics.drift import Drift, DriftLevel
 
@@ -27,23 +27,19 @@ NAME_WIDTH = 24
 def comparison_as_text(comparison: Comparison, runs: tuple[ComparedRun, ComparedRun], terminal: Terminal) -> str:
     """The whole comparison, but for what to type next."""
     width = terminal.width()
-    parts = [verdict_lines(comparison, runs, terminal)]
-    if comparison.answered:
-        parts.append(field_lines(comparison, width))
-    if examples := comparison.examples():
-        parts.append(["changes, for example", *(example_line(one, width or WIDTH) for one in examples)])
-    parts.append(table(("", "BEFORE", "NOW", "CHANGE"), list(run_rows(comparison, *runs)), width=width).split("\n"))
-    return "\n\n".join("\n".join(lines) for lines in parts)
-
-
-def verdict_lines(comparison: Comparison, runs: tuple[ComparedRun, ComparedRun], terminal: Terminal) -> list[str]:
-    """What has changed, which key did it, and whether it is better."""
     before, now = (run.story.run_id for run in runs)
     stamp = terminal.simulated_stamp(any(run.story.simulated for run in runs))
-    return [
-        f"{stamp}{before} -> {now}: {verdict(comparison)}",
-        *(f"  {label:<8} {words}" for label, words in remarks(comparison, runs)),
+    parts = [
+        [
+            f"{stamp}{before} -> {now}: {verdict(comparison)}",
+            *(f"  {label:<8} {words}" for label, words in remarks(comparison, runs)),
+        ],
+        field_lines(comparison, width) if comparison.answered else [],
     ]
+    if examples := comparison.examples():
+        parts.append(["changes, for example", *(example_line(one, width or WIDTH) for one in examples)])
+    parts.append([table(("", "BEFORE", "NOW", "CHANGE"), list(run_rows(comparison, *runs)), width=width)])
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
 def verdict(comparison: Comparison) -> str:
@@ -64,23 +60,15 @@ def remarks(comparison: Comparison, runs: tuple[ComparedRun, ComparedRun]) -> It
         yield "values", f"{changed:,} of {values:,} changed ({share(changed, values)})"
     yield from key_words(*runs, any_change=bool(changed))
     if comparison.gold:
-        yield from gold_words(comparison.gold)
+        yield from zip(("gold", ""), gold_words(comparison.gold), strict=True)
     if drifted := [name for name, drift in comparison.drifts.items() if drift.level is DriftLevel.ALARM]:
         names = ", ".join(map(short, drifted[:MOST_KEYS]))
         yield "drift", f"{count(len(drifted), 'field')} with another distribution of values: {names}"
-    only = [outcomes.total() - comparison.both for outcomes in comparison.outcomes]
-    if any(only):
-        yield "only", f"{count(only[0], 'document')} only in the run before, {only[1]:,} only in the run now"
-    if any(comparison.only_answered):
-        before, now = comparison.only_answered
-        yield "answers", f"{count(before, 'document')} answered only before, {now:,} answered only now"
-    if any(pending := [outcomes[None] for outcomes in comparison.outcomes]):
-        yield "pending", f"{count(pending[0], 'document')} before, {pending[1]:,} now"
 
 
 def key_words(before: ComparedRun, now: ComparedRun, *, any_change: bool) -> Iterator[tuple[str, str]]:
     """Which keys of the job file are set differently, and what can be said of their effect."""
-    changed = changed_keys_of(before, now)
+    changed = changed_keys(before.keys, now.keys)
     if changed is None:
         if before.model != now.model:
             yield "key", f"model.name: {escape_control(before.model)} -> {escape_control(now.model)}"
@@ -101,40 +89,33 @@ def key_words(before: ComparedRun, now: ComparedRun, *, any_change: bool) -> Ite
 def changed_key(key: ChangedKey) -> str:
     """`model.effort: "high" -> "low"`, or `prompt.user_file: changed (prompts/a.md)`."""
     if not key.is_text:
-        return f"{escape_control(key.key)}: {set_value(key.before)} -> {set_value(key.now)}"
-    before, now = ((value or "").partition(" ")[2] for value in (key.before, key.now))
+        before, now = (
+            "the default" if value is None else "a long value" if value.startswith(DIGEST) else value
+            for value in (key.before, key.now)
+        )
+        return escape_control(f"{key.key}: {cut(before, 2 * NAME_WIDTH)} -> {cut(now, 2 * NAME_WIDTH)}")
+    files = [(value or "").partition(" ")[2] for value in (key.before, key.now)]
+    named = " -> ".join(dict.fromkeys(filter(None, files)))
     how = "taken out" if key.now is None else "added" if key.before is None else "changed"
-    files = " -> ".join(dict.fromkeys(file for file in (before, now) if file))
-    name = f"{key.key}_file" if files else key.key
-    return escape_control(f"{name}: {how}" + (f" ({files})" if files else ""))
+    return escape_control(f"{key.key}_file: {how} ({named})" if named else f"{key.key}: {how}")
 
 
-def set_value(value: str | None) -> str:
-    """A value of a key, as the job file has the value."""
-    if value is None:
-        return "the default"
-    return "a long value" if value.startswith(DIGEST) else cut(escape_control(value), 2 * NAME_WIDTH)
-
-
-def gold_words(gold: GoldChange) -> Iterator[tuple[str, str]]:
-    """Whether the run now is better or worse on the documents with gold labels."""
-    if gold.documents < ENOUGH_DOCUMENTS:
-        right = " -> ".join(f"{number:,}" for number in gold.right)
-        yield "gold", f"{right} right, of {gold.cells:,} labelled values in {count(gold.documents, 'document')}"
-    else:
+def gold_words(gold: GoldChange) -> tuple[str, str]:
+    """How many answers are right on the documents with gold labels, and whether the run now is better or worse."""
+    documents, is_enough = count(gold.documents, "document"), gold.documents >= ENOUGH_DOCUMENTS
+    if is_enough:
         before, now = (f"{number / gold.cells:.1%}" for number in gold.right)
-        yield "gold", f"{before} -> {now} right in {count(gold.documents, 'document')}{interval_words(gold)}"
+        mean, low, high = (100 * bound for bound in (gold.difference.mean, gold.difference.low, gold.difference.high))
+        change = f"{before} -> {now} right in {documents}: {mean:+.1f} points (90%: {low:+.1f} to {high:+.1f})"
+    else:
+        before, now = (f"{number:,}" for number in gold.right)
+        change = f"{before} -> {now} right, of {gold.cells:,} labelled values in {documents}"
     if not gold.found:
-        enough = gold.documents >= ENOUGH_DOCUMENTS and gold.detectable < 1
         found = f"; a difference of {100 * gold.detectable:.1f} points would have been found"
-        yield "", f"no difference found{found if enough else ': too few documents'}"
-        return
-    fields = [f"{short(name)} (p = {p:.3f})" for name, p in gold.field_p.items() if p <= 0.1]
-    yield (
-        "",
-        f"{'worse' if gold.difference.mean < 0 else 'better'}, p = {gold.p:.4f}"
-        + (f": {', '.join(fields[:MOST_KEYS])}" if fields else ", in no single field for certain"),
-    )
+        return change, f"no difference found{found if is_enough and gold.detectable < 1 else ': too few documents'}"
+    fields = [f"{short(name)} ({chance(p)})" for name, p in gold.field_p.items() if p <= ALPHA]
+    where = f"in {', '.join(fields[:MOST_KEYS])}" if fields else "in no single field for certain"
+    return change, f"{'worse' if gold.is_worse else 'better'} ({chance(gold.p)}), {where}"
 
 
 def chance(p: float) -> str:
@@ -142,42 +123,33 @@ def chance(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def interval_words(gold: GoldChange) -> str:
-    """`: -2.4 points (90%: -3.7 to -1.1)`."""
-    mean, low, high = (100 * bound for bound in (gold.difference.mean, gold.difference.low, gold.difference.high))
-    return f": {mean:+.1f} points (90%: {low:+.1f} to {high:+.1f})"
-
-
 def field_lines(comparison: Comparison, width: int | None) -> list[str]:
     """The fields, those with the most changes first."""
-    drifts = comparison.drifts
-    shown = [(name, one) for name, one in comparison.most_changed if one.changed or one.only_before or one.only_now]
-    shown += [(name, comparison.fields[name]) for name, drift in drifts.items() if drift.level is DriftLevel.ALARM]
-    rows = [field_row(name, one, drifts.get(name)) for name, one in dict(shown[:MOST_FIELDS]).items()]
-    lines = []
-    if rows:
-        header = ("FIELD", "CHANGED", "TO NULL", "FROM NULL", "MEDIAN CHANGE", "DRIFT")
-        lines = table(header, rows, width=width).split("\n")
-    if left := len(dict(shown)) - len(rows):
-        lines.append(f"and {left:,} more fields with changes: --json")
-    if same := len(comparison.fields) - len(dict(shown)):
+    changed = [name for name, one in comparison.most_changed if one.changed or one.only_before or one.only_now]
+    drifted = [name for name, drift in comparison.drifts.items() if drift.level is DriftLevel.ALARM]
+    told = list(dict.fromkeys([*changed, *drifted]))
+    rows = [field_row(name, comparison.fields[name], comparison.drifts.get(name)) for name in told[:MOST_FIELDS]]
+    header = ("FIELD", "CHANGED", "TO NULL", "FROM NULL", "MEDIAN CHANGE", "DRIFT")
+    lines = [table(header, rows, width=width)] if rows else []
+    if left := len(told) - len(rows):
+        lines.append(f"and {count(left, 'more field')} with changes: --json")
+    if same := len(comparison.fields) - len(told):
         lines.append(f"{count(same, 'field')} without a change")
     return lines
 
 
 def field_row(name: str, one: FieldComparison, drift: Drift | None) -> tuple[str, ...]:
     """The line of a field; a field that only one run has says so."""
-    if not one.documents:
+    if not one.documents or drift is None:
         return short(name), "only before" if one.only_before else "only now", "", "", "", ""
     change = one.median_change
-    alarm = drift is not None and drift.level is DriftLevel.ALARM
     return (
         short(name),
         f"{one.changed:,} ({share(one.changed, one.documents)})",
         f"{one.to_null:,}",
         f"{one.from_null:,}",
         "" if change is None else f"{change:+.1%}" if abs(change) < 10 else f"{change:+,.0f}x",
-        f"{drift.statistic:.2f} above {drift.threshold:.2f}" if drift and alarm else "",
+        f"{drift.statistic:.2f} above {drift.threshold:.2f}" if drift.level is DriftLevel.ALARM else "",
     )
 
 
@@ -194,34 +166,37 @@ def example_line(change: Change, width: int) -> str:
 
 def run_rows(comparison: Comparison, before: ComparedRun, now: ComparedRun) -> Iterator[tuple[str, ...]]:
     """Cost, speed and failures of the two runs, a line each."""
-    runs = before, now
+    runs, outcomes = (before, now), comparison.outcomes
 
-    def row(label: str, cells: Sequence[str], numbers: Sequence[float | None] = ()) -> tuple[str, ...]:
-        known = [number for number in numbers if number is not None]
-        change = known[1] / known[0] - 1 if len(known) == 2 and known[0] else 0.0
+    def row(label: str, values: Sequence[float | None], shown: Callable[[Any], str], none: str) -> tuple[str, ...]:
+        old, new = values
+        change = new / old - 1 if old and new is not None else 0.0
+        cells = [none if value is None else shown(value) for value in values]
         return label, *cells, f"{change:+.0%}" if abs(change) >= 0.005 else ""
 
-    yield row("run", [run.story.run_id for run in runs])
+    yield "run", *(run.story.run_id for run in runs), ""
     if before.story.job != now.story.job:
-        yield row("job", [run.story.job for run in runs])
-    yield row("model", [run.model for run in runs])
-    totals = [outcomes.total() for outcomes in comparison.outcomes]
-    failed = [sum(number for one, number in each.items() if one and one.failed) for each in comparison.outcomes]
-    yield row("documents", [f"{total:,}" for total in totals])
-    yield row("failed", [f"{few:,} ({share(few, total)})" for few, total in zip(failed, totals, strict=True)])
-    costs = [run.totals.cost_nusd for run in runs]
-    yield row("cost", [dollars(cost) for cost in costs], costs)
-    if any(held := [run.totals.held_nusd for run in runs]):
-        yield row("lost answers, at most", [dollars(cost) for cost in held], held)
-    rates = [run.nusd_per_1000 for run in runs]
-    yield row("cost / 1,000 documents", ["none sent" if rate is None else dollars(rate) for rate in rates], rates)
-    for label, name in (("input tokens", "input_tokens"), ("output tokens", "output_tokens")):
-        used = [getattr(run.totals, name) for run in runs]
-        yield row(label, [tokens(number) for number in used], used)
+        yield "job", *(run.story.job for run in runs), ""
+    yield "model", *(run.model for run in runs), ""
+    counts = {
+        "documents": [each.total() for each in outcomes],
+        "only in this run": [each.total() - comparison.both for each in outcomes],
+        "answered in this run alone": comparison.only_answered,
+        "pending": [each[None] for each in outcomes],
+    }
+    yield from ((label, *(f"{each:,}" for each in numbers), "") for label, numbers in counts.items() if any(numbers))
+    failed = [sum(number for one, number in each.items() if one and one.failed) for each in outcomes]
+    yield "failed", *(f"{few:,} ({share(few, each.total())})" for few, each in zip(failed, outcomes, strict=True)), ""
+    yield row("cost", [run.totals.cost_nusd for run in runs], dollars, "")
+    if any(run.totals.held_nusd for run in runs):
+        yield row("lost answers, at most", [run.totals.held_nusd for run in runs], dollars, "")
+    yield row("cost / 1,000 documents", [run.nusd_per_1000 for run in runs], dollars, "none sent")
+    yield row("input tokens", [run.totals.input_tokens for run in runs], tokens, "")
+    yield row("output tokens", [run.totals.output_tokens for run in runs], tokens, "")
     for label, name in (("latency, median", "p50"), ("latency, 95th percent", "p95")):
         seconds = [getattr(run.latencies.latency_s, name) if run.latencies else None for run in runs]
-        if any(one is not None for one in seconds):
-            yield row(label, ["not streamed" if one is None else brief(one) for one in seconds], seconds)
+        if seconds != [None, None]:
+            yield row(label, seconds, brief, "not streamed")
 
 
 def next_lines(comparison: Comparison, words: tuple[str, str], options: Sequence[str], *, written: bool) -> list[str]:

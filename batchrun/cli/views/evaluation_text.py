@@ -1,8 +1,8 @@
 """How right the answers of a run are, for people and for programs."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from batchrun.cli.views.comparison_json import gold_fields
@@ -11,10 +11,8 @@ from batchrun.cli.views.format import count, cut, interval_fields, labelled, tab
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
 from batchrun.estimation.interval import Interval
-from batchrun.quality.evaluate import Evaluation, GoldScores, WrongDocument, WrongField
-from batchrun.quality.gold_change import GoldChange
-from batchrun.quality.scores import ENOUGH_DOCUMENTS, Confusion, FieldScore, Scores
-from batchrun.store.reports.runs import RunStory
+from batchrun.quality.evaluate import Evaluation, GoldScores, WrongField
+from batchrun.quality.scores import ENOUGH_DOCUMENTS, Confused, FieldScore, Scores
 
 MOST_NAMED = 5
 """How many ids of documents, and how many wrong fields of a document, are shown; JSON has all."""
@@ -25,63 +23,25 @@ MOST_OF_VALUE = 300
 NAME_WIDTH = 30
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluationView:
-    """What is shown of an evaluation."""
-
-    story: RunStory
-    evaluation: Evaluation
-    change: GoldChange | None
-    """How the run compares with another run; None if no other run was named."""
-    against: str | None
-    """The id of the other run."""
-    fail_under: float | None
-    """The least share of right answers; None for any."""
-
-    @property
-    def is_worse(self) -> bool:
-        """Whether the run is worse than the other run by more than chance."""
-        return self.change is not None and self.change.found and self.change.difference.mean < 0
-
-    @property
-    def is_under(self) -> bool:
-        """Whether it is not certain that enough answers are right."""
-        return self.fail_under is not None and self.evaluation.scores.pooled.accuracy.low < self.fail_under
-
-    @property
-    def fails(self) -> bool:
-        """Whether the command fails: the exit code is 1."""
-        return self.is_worse or self.is_under
-
-
-def evaluation_as_text(view: EvaluationView, terminal: Terminal) -> str:
+def evaluation_as_text(evaluation: Evaluation, terminal: Terminal) -> str:
     """The whole evaluation."""
-    width = terminal.width()
-    parts = [[terminal.simulated_stamp(view.story.simulated) + verdict(view), *remarks(view)]]
-    parts.append(field_lines(view.evaluation, width))
-    parts += [confusion_lines(name, one, width) for name, one in view.evaluation.confusions.items()]
-    parts += [list(wrong_lines(one, width)) for one in view.evaluation.worst]
+    width, story = terminal.width(), evaluation.story
+    verdict = f"{story.job} run {story.run_id}: {right_words(evaluation.scores)} by {evaluation.labels}"
+    parts = [
+        [terminal.simulated_stamp(story.simulated) + verdict, *remarks(evaluation)],
+        field_lines(evaluation.scores, width),
+        *(confusion_lines(name, pairs, width) for name, pairs in evaluation.confusions.items()),
+        *(list(wrong_lines(doc_id, fields, width)) for doc_id, fields in evaluation.worst.items()),
+    ]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
-def verdict(view: EvaluationView) -> str:
-    """`contracts run 8f3c: 91.9% right (90%: 89.1% to 94.0%) by labels.csv`."""
-    return (
-        f"{view.story.job} run {view.story.run_id}: {right_words(view.evaluation.scores)} by {view.evaluation.labels}"
-    )
-
-
 def right_words(scores: Scores) -> str:
-    """How many answers are right: counts if there are too few documents for a share."""
-    pooled = scores.pooled
+    """`91.9% right (90%: 89.1% to 94.0%)`, or counts if there are too few documents for a share."""
     if not scores.enough:
-        return f"{pooled.right:,} of {count(asked_values(scores), 'value')} right"
-    return f"{pooled.accuracy.mean:.1%} right ({bounds(pooled.accuracy)})"
-
-
-def asked_values(scores: Scores) -> int:
-    """How many values have labels, over all fields."""
-    return sum(field.documents for field in scores.fields)
+        return f"{scores.pooled.right:,} of {count(scores.asked, 'value')} right"
+    accuracy = scores.pooled.accuracy
+    return f"{accuracy.mean:.1%} right (90%: {accuracy.low:.1%} to {accuracy.high:.1%})"
 
 
 def gold_lines(gold: GoldScores | None) -> list[str]:
@@ -97,32 +57,8 @@ def gold_lines(gold: GoldScores | None) -> list[str]:
     return [f"  gold     {right_words(scores)} by {gold.labels}, {documents} · least: {least.name} {of_least}"]
 
 
-def gold_scores_as_json(gold: GoldScores | None) -> dict[str, Any] | None:
-    """The same for programs, with all fields; None without labels."""
-    if gold is None:
-        return None
-    if gold.scores is None:
-        return {"problem": gold.problem}
-    return {"labels": gold.labels, **scores_as_json(gold.scores)}
-
-
-def scores_as_json(scores: Scores) -> dict[str, Any]:
-    """The scores of all fields together and of each field."""
-    return {
-        "documents": scores.documents,
-        "all_fields": score_fields(scores.pooled),
-        "fields": {field.name: score_fields(field) for field in scores.fields},
-    }
-
-
-def bounds(interval: Interval) -> str:
-    """`90%: 89.1% to 94.0%`."""
-    return f"90%: {interval.low:.1%} to {interval.high:.1%}"
-
-
-def remarks(view: EvaluationView) -> Iterator[str]:
+def remarks(evaluation: Evaluation) -> Iterator[str]:
     """Which documents count, and what was asked of the numbers."""
-    evaluation = view.evaluation
     scores, missing = evaluation.scores, evaluation.not_in_run
     yield f"  labels   {count(scores.documents, 'document')}, {count(len(scores.fields), 'field')}"
     if evaluation.without_answer:
@@ -134,52 +70,47 @@ def remarks(view: EvaluationView) -> Iterator[str]:
         yield f"           {count(len(missing), 'document')} with labels not in this run: {names}{more}"
     if not scores.enough:
         yield "           too few documents for shares: counts are shown"
-    if any(field.greedy for field in scores.fields):
+    if scores.pooled.greedy:
         yield "           the entries of very long lists are paired only about best"
-    if view.against and view.change is None:
-        yield f"  against  {view.against}: no document with labels belongs to both runs"
-    for label, words in gold_words(view.change) if view.change else ():
-        yield f"  {label and 'against':<8} {f'{view.against}: ' if label else ''}{words}"
-    if view.fail_under is not None:
-        reached = "is below" if view.is_under else "is at least"
+    if evaluation.change:
+        change, verdict = gold_words(evaluation.change)
+        yield f"  against  {evaluation.against}: {change}"
+        yield f"           {verdict}"
+    elif evaluation.against:
+        yield f"  against  {evaluation.against}: no document with labels belongs to both runs"
+    if evaluation.fail_under is not None:
+        reached = "is below" if evaluation.is_under else "is at least"
         low = scores.pooled.accuracy.low
-        yield f"  bound    {low:.1%}, the lower bound of right answers, {reached} {view.fail_under:.1%}"
+        yield f"  bound    {low:.1%}, the lower bound of right answers, {reached} {evaluation.fail_under:.1%}"
 
 
-def field_lines(evaluation: Evaluation, width: int | None) -> list[str]:
+def field_lines(scores: Scores, width: int | None) -> list[str]:
     """A line for each field, and one for all fields together. Columns that a terminal has no room for are left out."""
-    scores = evaluation.scores
-    rows = [*scores.fields, *([scores.pooled] if len(scores.fields) > 1 else [])]
-    asked = [*(one.documents for one in scores.fields), asked_values(scores)]
-    cells = [(share_cells if scores.enough else count_cells)(*pair) for pair in zip(rows, asked, strict=True)]
-    header = list(cells[0])
+    rows = [score_cells(field, field.documents) for field in scores.fields]
+    rows += [score_cells(scores.pooled, scores.asked)] if len(rows) > 1 else []
+    header = [name for name in rows[0] if scores.enough or name not in {"F1 (90%)", "OF"}]
     for left_out in (None, "OF", "PRECISION", "RECALL"):
         header = [name for name in header if name != left_out]
-        lines = table(header, [[row[name] for name in header] for row in cells]).split("\n")
+        shown = header if scores.enough else [name.removesuffix(" (90%)") for name in header]
+        lines = table(shown, [[row[name] for name in header] for row in rows]).split("\n")
         if width is None or len(lines[0]) <= width:
             break
     return [cut(line, width) for line in lines]
 
 
-def count_cells(field: FieldScore, asked: int) -> dict[str, str]:
-    """The counts of a field of which so many values were asked, by column."""
-    return {
-        "FIELD": cut(field.name, NAME_WIDTH),
-        "RIGHT": f"{field.right:,} of {asked:,}",
-        "FOUND OF LABELS": f"{field.hits:g} of {field.gold:,}",
-        "FOUND OF ANSWERS": f"{field.hits:g} of {field.given:,}",
-    }
-
-
-def share_cells(field: FieldScore, asked: int) -> dict[str, str]:
-    """The shares of a field of which so many values were asked, by column; a share of nothing, or of few, is a dash."""
+def score_cells(field: FieldScore, asked: int) -> dict[str, str]:
+    """The scores of a field of which so many values were asked, by column: counts if there are too few documents."""
     few = field.documents < ENOUGH_DOCUMENTS
+
+    def shown(whole: int, share: str) -> str:
+        return "-" if not whole else f"{field.hits:g} of {whole:,}" if few else share
+
     return {
         "FIELD": cut(field.name, NAME_WIDTH),
         "RIGHT (90%)": f"{field.right:,} of {asked:,}" if few else share_words(field.accuracy),
         "OF": f"{asked:,}",
-        "PRECISION": "-" if few or not field.given else f"{field.precision.mean:.1%}",
-        "RECALL": "-" if few or not field.gold else f"{field.recall.mean:.1%}",
+        "PRECISION": shown(field.given, f"{field.precision.mean:.1%}"),
+        "RECALL": shown(field.gold, f"{field.recall.mean:.1%}"),
         "F1 (90%)": "-" if few or not field.gold + field.given else share_words(field.f1),
     }
 
@@ -189,29 +120,26 @@ def share_words(interval: Interval) -> str:
     return f"{interval.mean:.1%} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
-def confusion_lines(name: str, confusion: Confusion, width: int | None) -> list[str]:
+def confusion_lines(name: str, pairs: Sequence[Confused], width: int | None) -> list[str]:
     """What was answered for which label, where the two differ; no line if they never differ."""
-    wrong = [pair for pair in confusion.pairs if pair.gold != pair.answer]
-    if not wrong:
-        return []
-    shown = [
-        f"  {shown_value(pair.gold)} -> {shown_value(pair.answer)}: {pair.documents:,}"
-        for pair in wrong[: 2 * MOST_NAMED]
+    wrong = [pair for pair in pairs if pair.gold != pair.answer]
+    lines = [
+        f"  {shown_value(pair.gold)} -> {shown_value(pair.answer)}: {pair.documents:,}" for pair in wrong[:MOST_PAIRS]
     ]
-    more = [f"  and {count(len(wrong) - len(shown), 'more pair')}"] if len(wrong) > len(shown) else []
-    return [cut(line, width) for line in [f"{escape_control(name)}, label -> answer", *shown, *more]]
+    more = [f"  and {count(len(wrong) - MOST_PAIRS, 'more pair')}"] if len(wrong) > MOST_PAIRS else []
+    return [cut(line, width) for line in [f"{name}, label -> answer", *lines, *more]] if wrong else []
 
 
-def wrong_lines(document: WrongDocument, width: int | None) -> Iterator[str]:
+def wrong_lines(doc_id: str, fields: Sequence[WrongField], width: int | None) -> Iterator[str]:
     """The wrong fields of a document, each with its label, its answer and the quote that the model gave."""
-    yield cut(f"{escape_control(document.doc_id)}   {count(len(document.fields), 'field')} wrong", width)
-    for field in document.fields[:MOST_NAMED]:
-        yield cut(f"  {escape_control(field.field)}", width)
+    yield cut(f"{escape_control(doc_id)}   {count(len(fields), 'field')} wrong", width)
+    for field in fields[:MOST_NAMED]:
+        yield cut(f"  {field.field}", width)
         yield from labelled("label", shown_value(field.label), width=width, indent=4)
         yield from labelled("answer", shown_value(field.answer), width=width, indent=4)
         yield from quote_lines(field, width)
-    if len(document.fields) > MOST_NAMED:
-        yield f"  and {count(len(document.fields) - MOST_NAMED, 'more field')}"
+    if len(fields) > MOST_NAMED:
+        yield f"  and {count(len(fields) - MOST_NAMED, 'more field')}"
 
 
 def quote_lines(field: WrongField, width: int | None) -> Iterator[str]:
@@ -228,41 +156,48 @@ def shown_value(value: Any) -> str:
     return escape_control(cut(json.dumps(value, ensure_ascii=False, default=str), MOST_OF_VALUE))
 
 
-def evaluation_as_json(view: EvaluationView) -> dict[str, Any]:
-    """The evaluation for programs."""
-    evaluation = view.evaluation
+def evaluation_as_json(evaluation: Evaluation) -> dict[str, Any]:
+    """The evaluation for programs, in which fractions of answers are Decimal."""
+    story, change = evaluation.story, evaluation.change
     return {
-        "job": view.story.job,
-        "run": view.story.run_id,
-        "simulated": view.story.simulated,
+        "job": story.job,
+        "run": story.run_id,
+        "simulated": story.simulated,
         "labels": evaluation.labels,
         **scores_as_json(evaluation.scores),
         "without_answer": evaluation.without_answer,
         "not_in_run": list(evaluation.not_in_run),
         "confusion": {
-            name: [{"label": pair.gold, "answer": pair.answer, "documents": pair.documents} for pair in one.pairs]
-            for name, one in evaluation.confusions.items()
+            name: [{"label": pair.gold, "answer": pair.answer, "documents": pair.documents} for pair in pairs]
+            for name, pairs in evaluation.confusions.items()
         },
         "worst": [
-            {"doc_id": one.doc_id, "wrong": [wrong_fields(field) for field in one.fields]} for one in evaluation.worst
+            {"doc_id": doc_id, "wrong": [asdict(field) for field in fields]}
+            for doc_id, fields in evaluation.worst.items()
         ],
-        "against": {"run": view.against, **gold_fields(view.change), "worse": view.is_worse} if view.change else None,
-        "fail_under": view.fail_under,
-        "fails": view.fails,
+        "against": {"run": evaluation.against, **gold_fields(change), "worse": change.is_worse} if change else None,
+        "fail_under": evaluation.fail_under,
+        "fails": evaluation.fails,
     }
 
 
-def wrong_fields(field: WrongField) -> dict[str, Any]:
-    """A wrong field; fractions are as JSON writes them."""
-    answer = json.loads(json.dumps(field.answer, default=float))
-    return {"field": field.field, "label": field.label, "answer": answer, "evidence": field.evidence}
+def gold_scores_as_json(gold: GoldScores | None) -> dict[str, Any] | None:
+    """What the summary tells of the labels, for programs; None without labels."""
+    if gold is None:
+        return None
+    return {"labels": gold.labels, **scores_as_json(gold.scores)} if gold.scores else {"problem": gold.problem}
+
+
+def scores_as_json(scores: Scores) -> dict[str, Any]:
+    """The scores of all fields together and of each field."""
+    return {
+        "documents": scores.documents,
+        "all_fields": score_fields(scores.pooled),
+        "fields": {field.name: score_fields(field) for field in scores.fields},
+    }
 
 
 def score_fields(field: FieldScore) -> dict[str, Any]:
-    """The score of one field, or of all."""
-    shares = ("accuracy", "precision", "recall", "f1")
-    counts = ("documents", "right", "hits", "gold", "given")
-    return {
-        **{name: getattr(field, name) for name in counts},
-        **{name: interval_fields(getattr(field, name)) for name in shares},
-    }
+    """The score of one field, or of all; `greedy` counts documents with lists that are paired only about best."""
+    shares = {name: interval_fields(getattr(field, name)) for name in ("accuracy", "precision", "recall", "f1")}
+    return {name: value for name, value in asdict(field).items() if name != "name"} | shares

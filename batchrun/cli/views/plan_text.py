@@ -198,7 +198,7 @@ def votes_words(plan: Plan) -> list[str]:
         return []
     votes = f"about {each.mean:.1f} votes ({each.low:.1f} to {each.high:.1f})"
     requests = f"{plan.estimate.requests:,} requests in all"
-    return [f"each document is asked until no other vote can change a field: {votes}, {requests}"]
+    return [f"each document is asked until more than half of the votes agree in every field: {votes}, {requests}"]
 
 
 def older_words(plan: Plan) -> list[str]:

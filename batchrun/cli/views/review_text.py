@@ -11,35 +11,37 @@ from batchrun.quality.review.standing import Standing
 from batchrun.statistics.audit import reviews_needed
 from batchrun.store.ledger.audits import Review
 
-
-def share(number: float) -> str:
-    """`1%`, `0.5%`."""
-    return f"{100 * number:g}%"
+ERRORS = ("if none of them is wrong", "if one is", "if two are")
+"""For how many wrong fields among the drawn ones people are told what a promise needs."""
 
 
 def needs(max_error: float, cells: int) -> str:
     """Say how many fields drawn at random have to be reviewed before a promise can be made of so many fields."""
-    needed = [reviews_needed(max_error, errors, cells) for errors in range(3)]
-    said = [f"{number:,} if {errors} are wrong" for errors, number in enumerate(needed) if number is not None]
-    said[0] = said[0].replace("0 are", "none is")
-    few = ", ".join(said).replace("if 1 are", "if 1 is")
-    return f"{few}: so many of {count(cells, 'field')} are reviewed for a promise of at most {share(max_error)}"
+    if not cells:
+        return "There is no answer that could be reviewed."
+    needed = [(reviews_needed(max_error, errors, cells), words) for errors, words in enumerate(ERRORS)]
+    (first, of_first), *more = [(f"{number:,}", words) for number, words in needed if number is not None]
+    said = ", ".join([f"{first} of the {count(cells, 'field')} {of_first}", *map(" ".join, more)])
+    return f"A promise of at most {_percent(max_error)} takes {said}."
 
 
 def promise(standing: Standing) -> str | None:
     """Return the promise that can be made now. Returns None if there is none."""
-    queue, audit = standing.queue, standing.audit
-    if not queue.promised:
+    tested, audit = standing.queue.tested, standing.audit
+    if not standing.queue.promised:
         return None
-    accepted = f"Of the {count(queue.accepted_cells, 'field')} accepted without a person's eye"
-    found = f"found on {count(queue.audited, 'field')} drawn at random, {_wrong(standing)}"
     said = (
-        f"{accepted}, at most {share(audit.max_error)} are wrong, with 95% confidence; {found}. It holds for these"
-        " documents, this score and the reviewers' own eye; an added document is not covered."
+        f"Of the {count(tested.total, 'field')} accepted without a person's eye, at most {_percent(audit.max_error)}"
+        f" are wrong, with 95% confidence; found on {count(tested.seen, 'field')} drawn at random, {_wrong(standing)}."
+        " It holds for these documents, this score and the reviewers' own eye; an added document is not covered."
     )
     if audit.ordinal > 1:
         said += f" It is audit {audit.ordinal} of this job: the risks of all {audit.ordinal} add up."
     return said
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g}%"
 
 
 def _wrong(standing: Standing) -> str:
@@ -55,30 +57,31 @@ def standing_words(standing: Standing) -> str:
     """Return the promise, or say why there is none and what can be done."""
     if said := promise(standing):
         return said
-    seen, wrong = standing.least_suspicious
+    tested, audit = standing.queue.tested, standing.audit
+    least = f"the {count(tested.total // len(audit.fields), 'least suspicious document')}"
     if not standing.is_hopeless:
-        return f"none yet: about {count(standing.more_needed or 1, 'more field')}, none of them wrong"
+        at_first = f"; only those of {least} count at first" if tested.total < standing.cells else ""
+        return (
+            f"None yet: it takes about {count(standing.more_needed or 1, 'more field')}, none of them wrong{at_first}."
+        )
     return (
-        f"none: of {count(seen, 'field')} drawn at random from the {len(standing.first_accepted):,} least suspicious"
-        f" documents {wrong:,} are wrong, and at most {share(standing.audit.max_error)} may be. The signals do not tell"
-        " right answers from wrong ones well enough, or too many are wrong: review all, or improve the prompt"
+        f"None: {count(tested.seen, 'field')} drawn at random from {least} had {count(tested.wrong, 'error')}, and at"
+        f" most {_percent(audit.max_error)} may be wrong. The signals do not tell right answers from wrong ones well"
+        " enough, or too many are wrong: review all, or improve the prompt."
     )
 
 
 def standing_lines(standing: Standing) -> Iterator[str]:
-    """Yield the lines on an audit, its queue and its promise."""
-    audit, documents = standing.audit, len(standing.audit.documents)
-    wrong = sum(is_wrong for _, is_wrong in standing.audited)
-    yield (
-        f"audit    opened {utc(audit.opened_at)} (UTC), {count(documents, 'document')} x"
-        f" {count(len(audit.fields), 'field')}, seed {audit.seed}"
-    )
-    yield f"needs    {needs(audit.max_error, standing.cells)}"
-    yield f"drawn    {len(standing.audited):,} of about {count(standing.planned, 'field')} planned, {wrong:,} wrong"
-    if standing.queue.promised:
-        queue = len(standing.queue.documents)
-        yield f"queue    {count(queue, 'document')} to be reviewed whole, {standing.queue_left:,} of them left"
+    """Yield the lines on a promise, its audit and its queue."""
+    audit, wrong = standing.audit, sum(is_wrong for _, is_wrong in standing.audited)
+    documents, fields = count(len(audit.documents), "document"), count(len(audit.fields), "field")
     yield f"promise  {standing_words(standing)}"
+    yield f"needs    {needs(audit.max_error, standing.cells)}"
+    yield f"audit    opened {utc(audit.opened_at)} (UTC), {documents} x {fields}, seed {audit.seed}"
+    yield f"drawn    {len(standing.audited):,} of about {count(standing.planned, 'field')} planned, {wrong:,} wrong"
+    if standing.queue.promised and standing.queue.documents:
+        queue = count(len(standing.queue.documents), "document")
+        yield f"queue    {queue} to be reviewed whole, {standing.queue_left:,} of them left"
     if standing.changed or standing.added:
         yield (
             f"not in   {count(len(standing.changed), 'answer')} changed and {count(standing.added, 'document')} added"
@@ -89,7 +92,7 @@ def standing_lines(standing: Standing) -> Iterator[str]:
 def standing_fields(standing: Standing) -> Mapping[str, Any]:
     """Return the same for programs."""
     audit, queue = standing.audit, standing.queue
-    needed = {str(errors): reviews_needed(audit.max_error, errors, standing.cells) for errors in range(3)}
+    needed = {str(errors): reviews_needed(audit.max_error, errors, standing.cells) for errors in range(len(ERRORS))}
     return {
         "audit": audit.audit_id,
         "opened_at": iso(audit.opened_at),
@@ -104,8 +107,7 @@ def standing_fields(standing: Standing) -> Mapping[str, Any]:
         "promised": queue.promised,
         "promise": promise(standing),
         "hopeless": standing.is_hopeless,
-        "accepted_fields": queue.accepted_cells,
-        "queue_share": queue.share,
+        "accepted_fields": queue.tested.total if queue.promised else 0,
         "queue_documents": len(queue.documents),
         "queue_left": standing.queue_left,
         "changed": len(standing.changed),

@@ -1,6 +1,7 @@
 """The summary at the end of a run, for people and for programs."""
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 from batchrun.budget.caps import Origin
@@ -8,8 +9,8 @@ from batchrun.catalog.money import dollars, enough
 from batchrun.cli.next_command import again, changed, command
 from batchrun.cli.views.batch_text import batch_table
 from batchrun.cli.views.caps_text import left_fields, left_lines, needed
-from batchrun.cli.views.cascade_text import accepted_as_json, accepted_lines, escalated_lines, escalations_as_json
-from batchrun.cli.views.check_text import check_fields, failing_lines
+from batchrun.cli.views.cascade_text import calibration_as_json, escalated_lines, escalations_as_json, promise_lines
+from batchrun.cli.views.check_text import failing_lines
 from batchrun.cli.views.evaluation_text import gold_lines, gold_scores_as_json
 from batchrun.cli.views.findings_text import findings_fields, findings_lines
 from batchrun.cli.views.format import about, below_here, count, duration, tokens
@@ -115,7 +116,7 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
     if totals.lost or totals.untold:
         lines.append(f"  {held_words(totals)}: {dollars(totals.held_nusd)} at most, counted against the budget")
     lines += escalated_lines(summary.escalations)
-    lines += accepted_lines(summary.accepted, summary.plan.models)
+    lines += promise_lines(summary.calibration, summary.plan.models)
     lines += findings_lines(summary.findings) if summary.findings else []
     lines += gold_lines(summary.gold)
     lines += retried_lines(totals.retried)
@@ -267,7 +268,7 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         **cache_fields(summary.cache_use),
         route=str(summary.plan.choice.route),
         cascade=escalations_as_json(summary.escalations),
-        calibration=accepted_as_json(summary.accepted),
+        calibration=calibration_as_json(summary.calibration) if summary.calibration else None,
         **findings_fields(summary.findings),
         open_batches=len(summary.open_batches),
         seconds=round(summary.seconds, 3),
@@ -277,6 +278,6 @@ def summary_fields(summary: Summary) -> dict[str, object]:
         **pace_fields(summary.performance, totals.retried if totals else {}),
         published=summary.unpublished is None,
         database=str(summary.database),
-        checks=check_fields(summary.checks),
+        checks=[asdict(check) for check in summary.checks],
         gold=gold_scores_as_json(summary.gold),
     )

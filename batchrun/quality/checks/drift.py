@@ -1,61 +1,22 @@
 """Drift: whether the answers of a run are distributed as those of the last finished run before the run."""
 
-import contextlib
-import zlib
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
 
 from batchrun.job.check_section import CheckSection, checked_fields
 from batchrun.job.load import JobFile
 from batchrun.quality.checks.query import MOST_ROWS
 from batchrun.quality.checks.result import CheckResult
-from batchrun.statistics.drift import Drift, DriftLevel, kolmogorov_smirnov, population_stability
+from batchrun.quality.distribution import Distribution, drifts
+from batchrun.statistics.drift import DriftLevel
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.runs import Runs
-from batchrun.store.reports.run_answers import RunAnswer, run_answers
+from batchrun.store.reports.run_answers import RunAnswer, run_answers, side_by_side
 
 NO_FIELD = (None, 0)
 """The bounds of how many fields may drift."""
-MOST_COMPARED = 100_000
-"""About how many answers of a run are compared. More would show no change that an alarm takes notice of."""
-NUMBERS: Mapping[str, Callable[[Any], float]] = {
-    "integer": float,
-    "number": float,
-    "date": lambda value: date.fromisoformat(value).toordinal(),
-    "datetime": lambda value: datetime.fromisoformat(value).timestamp(),
-    "array": len,
-}
-"""The types of field whose values are compared as numbers, with the number of a value; other values are categories."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The values of one field in the answers of one run."""
-
-    kind: str
-    """The type of the field."""
-    nulls: Counter[Hashable] = field(default_factory=Counter)
-    """How many answers have null in the field, and how many have a value."""
-    categories: Counter[Hashable] = field(default_factory=Counter)
-    numbers: list[float] = field(default_factory=list)
-
-    def add(self, value: Any) -> None:
-        """Take the value of an answer. A value that does not suit the type is left out: the job file has changed."""
-        self.nulls[value is None] += 1
-        if value is None:
-            return
-        if self.kind not in NUMBERS:
-            self.categories[hash(value) if isinstance(value, str) else repr(value)] += 1
-            return
-        with contextlib.suppress(TypeError, ValueError, OverflowError):
-            self.numbers.append(NUMBERS[self.kind](value))
-
-
-Samples = Mapping[str, Sample]
-"""The samples of a run, by the names of the fields."""
+Distributions = Mapping[str, Distribution]
+"""The distributions of a run, by the names of the fields."""
 
 
 def drift(check: CheckSection, job: JobFile, ledger: Ledger, *, run_no: int | None) -> CheckResult:
@@ -69,7 +30,7 @@ def drift(check: CheckSection, job: JobFile, ledger: Ledger, *, run_no: int | No
         return CheckResult.of(check, None, "there is no finished run before this one")
     fields = checked_fields(check, job.spec.output)
     kinds = {name: job.spec.output.fields[name].kind for name in fields}
-    old, new = samples(ledger, before.run_no, run_no, kinds)
+    old, new = distributions(ledger, before.run_no, run_no, kinds)
     found = compared(old, new)
     alarms, notices = ([row for row, one in found if one is level] for level in (DriftLevel.ALARM, DriftLevel.NOTICE))
     rows = alarms or notices
@@ -83,23 +44,31 @@ def drift(check: CheckSection, job: JobFile, ledger: Ledger, *, run_no: int | No
     return result if alarms else replace(result, severity="warn")
 
 
-def samples(ledger: Ledger, before_no: int, run_no: int, kinds: Mapping[str, str]) -> tuple[Samples, Samples]:
+def distributions(
+    ledger: Ledger, before_no: int, run_no: int, kinds: Mapping[str, str]
+) -> tuple[Distributions, Distributions]:
     """Read the values of two runs, by the names of the fields: of the later run, only what the earlier run has not."""
-    query = "select max(documents) from runs where run_no in (?, ?)"
-    (documents,) = ledger.connection.execute(query, (before_no, run_no)).fetchone()
-    every = max(1, documents // MOST_COMPARED)
-    old, new = ({name: Sample(kind) for name, kind in kinds.items()} for _ in range(2))
-    known: dict[str, Hashable] = {}
-    for answer in _drawn(run_answers(ledger, before_no), every):
-        known[answer.doc_id] = _identity(answer)
-        _take(answer, old)
-    for answer in _drawn(run_answers(ledger, run_no), every):
-        if known.get(answer.doc_id) != _identity(answer):
-            _take(answer, new)
+    old, new = ({name: Distribution(kind) for name, kind in kinds.items()} for _ in range(2))
+    for before, now in side_by_side(run_answers(ledger, before_no), run_answers(ledger, run_no)):
+        _count(before, old)
+        if before is None or now is None or not _is_same(before, now):
+            _count(now, new)
     return old, new
 
 
-def compared(old: Samples, new: Samples) -> list[tuple[Mapping[str, str | None], DriftLevel]]:
+def _is_same(before: RunAnswer, now: RunAnswer) -> bool:
+    """Whether two runs have one answer: to one request, or for a document in parts with the same values."""
+    return before.request_no == now.request_no and (now.request_no is not None or before.values == now.values)
+
+
+def _count(answer: RunAnswer | None, distributions: Distributions) -> None:
+    values = answer.values if answer and answer.values else {}
+    for name, distribution in distributions.items():
+        if name in values:
+            distribution.add(values[name])
+
+
+def compared(old: Distributions, new: Distributions) -> list[tuple[Mapping[str, str | None], DriftLevel]]:
     """Compare every field that both runs have values of, twice: the values, and how many are null."""
     return [
         (
@@ -107,33 +76,5 @@ def compared(old: Samples, new: Samples) -> list[tuple[Mapping[str, str | None],
             one.level,
         )
         for name in old
-        for what, one in _drifts(old[name], new[name], fields=2 * len(old))
+        for what, one in drifts(old[name], new[name], fields=len(old)).items()
     ]
-
-
-def _drifts(old: Sample, new: Sample, *, fields: int) -> Iterator[tuple[str, Drift]]:
-    """Yield the comparisons of a field that can be made, among so many comparisons of all fields."""
-    if old.numbers and new.numbers:
-        yield "values", kolmogorov_smirnov(old.numbers, new.numbers, fields=fields)
-    elif old.categories and new.categories:
-        yield "values", population_stability(old.categories, new.categories, fields=fields)
-    if old.nulls and new.nulls:
-        yield "nulls", population_stability(old.nulls, new.nulls, fields=fields)
-
-
-def _drawn(answers: Iterable[RunAnswer], every: int) -> Iterator[RunAnswer]:
-    """Leave out documents without an answer, and all but every n-th document: of both runs the same documents."""
-    for answer in answers:
-        if answer.values is not None and zlib.crc32(answer.doc_id.encode()) % every == 0:
-            yield answer
-
-
-def _identity(answer: RunAnswer) -> Hashable:
-    """Return what two runs have in common that have one answer: a request, or for a document in parts the values."""
-    return answer.request_no if answer.request_no is not None else hash(repr(answer.values))
-
-
-def _take(answer: RunAnswer, samples: Samples) -> None:
-    for name, sample in samples.items():
-        if answer.values is not None and name in answer.values:
-            sample.add(answer.values[name])

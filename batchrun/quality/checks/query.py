@@ -47,14 +47,12 @@ class Answer:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """Why a query returned nothing."""
-
-    reason: str
+class NoAnswer(Exception):
+    """A query returned nothing; the text of the exception says why."""
 
 
-Ask = Callable[[str], Answer | NoAnswer]
+Ask = Callable[[str], Answer]
+"""Asks the output a query. Raises NoAnswer."""
 
 
 @contextlib.contextmanager
@@ -65,20 +63,20 @@ def asking(database: Path, limits: Limits = LIMITS) -> Iterator[Ask]:
     """
     with Children(1, limits) as children:
 
-        def ask(sql: str) -> Answer | NoAnswer:
+        def ask(sql: str) -> Answer:
             try:
-                found: Answer | NoAnswer = children.submit(answer, database, sql).result()
+                found: Answer = children.submit(answer, database, sql).result()
             except ChildDied as died:
                 allowed = f"{limits.cpu_s:g} seconds of processor time, and {limits.wall_s:g} by the clock"
                 too_long = f"the query took too long and was stopped: it may take {allowed}"
-                return NoAnswer(too_long if died.out_of_time else "DuckDB broke down amid the query")
+                raise NoAnswer(too_long if died.out_of_time else "DuckDB broke down amid the query") from died
             return found
 
         yield ask
 
 
-def answer(database: Path, sql: str, guard: Guard) -> Answer | NoAnswer:
-    """Ask the database one query."""
+def answer(database: Path, sql: str, guard: Guard) -> Answer:
+    """Ask the database one query. Raises NoAnswer."""
     import duckdb
 
     with guard("the output"):
@@ -88,21 +86,21 @@ def answer(database: Path, sql: str, guard: Guard) -> Answer | NoAnswer:
                 connection.execute("set lock_configuration = true")
                 return _found(connection, sql)
         except (duckdb.OutOfMemoryException, MemoryError):
-            return NoAnswer("the query needs more memory than 1 GB")
+            raise NoAnswer("the query needs more memory than 1 GB") from None
         except duckdb.Error as error:
             lines = (line.strip() for line in str(error).splitlines()[:2])
-            return NoAnswer(" ".join(filter(None, lines))[:500])
+            raise NoAnswer(" ".join(filter(None, lines))[:500]) from None
         except BatchrunError as problem:
-            return NoAnswer(str(problem))
+            raise NoAnswer(str(problem)) from None
 
 
-def _found(connection: "duckdb.DuckDBPyConnection", sql: str) -> Answer | NoAnswer:
+def _found(connection: "duckdb.DuckDBPyConnection", sql: str) -> Answer:
     import duckdb
 
     statements = connection.extract_statements(sql)
     if [one.type for one in statements] != [duckdb.StatementType.SELECT]:
         kinds = ", ".join(str(one.type).rpartition(".")[2] for one in statements) or "nothing"
-        return NoAnswer(f"one SELECT is needed, and this is {kinds}")
+        raise NoAnswer(f"one SELECT is needed, and this is {kinds}")
     # A view takes the query as it is: with a closing semicolon, or a comment as its last line.
     connection.execute(f"create temp view _batchrun_check as\n{sql}")
     described = connection.execute("describe temp._batchrun_check").fetchmany(MOST_COLUMNS)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from batchrun.job.check_section import Bound, CheckSection, CheckType
+from batchrun.job.check_section import Bound, CheckSection
 from batchrun.quality.checks.result import Bounds, allowed, numeric_bounds
 from batchrun.store.output.schema import literal, quoted
 
@@ -39,65 +39,67 @@ class Measure:
         return f"{', '.join(self.fields)} {self.words.format(self.said(number))}{allowed(self.bounds, self.said)}"
 
 
-def null_rate(check: CheckSection, _: str, fields: Sequence[str]) -> Measure:
+def measures(check: CheckSection, table: str, fields: Sequence[str]) -> list[Measure]:
+    """Return what a ready check measures: each field by itself, or all together for a combination that is unique.
+
+    `table` is the quoted name of the table.
+    """
+    match check.type:
+        case "unique":
+            return [unique(table, fields)]
+        case "null_rate":
+            return [null_rate(field, numeric_bounds(check)) for field in fields]
+        case "in_range":
+            return [in_range(field, check.bounds) for field in fields]
+        case "distinct_at_least":
+            return [distinct(field, numeric_bounds(check)) for field in fields]
+        case "unsupported_rate":
+            return [unsupported_rate(field, numeric_bounds(check)) for field in fields]
+        case _:
+            raise AssertionError(f"{check.type} is not measured in the output")
+
+
+def null_rate(field: str, bounds: Bounds) -> Measure:
     """Measure the share of rows in which a field is null."""
-    null = f"{quoted(fields[0])} is null"
-    number = f"avg(cast({null} as integer))"
-    return Measure(fields, number, null, "is null in {} of the rows", share, numeric_bounds(check))
+    null = f"{quoted(field)} is null"
+    return Measure([field], f"avg(cast({null} as integer))", null, "is null in {} of the rows", share, bounds)
 
 
-def unique(_: CheckSection, table: str, fields: Sequence[str]) -> Measure:
+def unique(table: str, fields: Sequence[str]) -> Measure:
     """Count the rows whose values, of all fields together, another row has too. A null is equal to nothing."""
     columns = ", ".join(map(quoted, fields))
     there = " and ".join(f"{quoted(field)} is not null" for field in fields)
     groups = f"from {table} where {there} group by {columns} having count(*) > 1"
     number = f"(select coalesce(sum(times), 0) from (select count(*) as times {groups}))"
-    failing = f"({columns}) in (select ({columns}) {groups})"
-    return Measure(fields, number, failing, "has the value of another row in {}")
+    return Measure(
+        fields, number, f"({columns}) in (select ({columns}) {groups})", "has the value of another row in {}"
+    )
 
 
-def in_range(check: CheckSection, _: str, fields: Sequence[str]) -> Measure:
+def in_range(field: str, bounds: Mapping[str, Bound]) -> Measure:
     """Count the rows in which a field is below `min` or above `max`."""
-    column, signs, words = quoted(fields[0]), {"min": "<", "max": ">"}, {"min": "below", "max": "above"}
-    outside = " or ".join(f"{column} {signs[key]} {_literal(bound)}" for key, bound in check.bounds.items())
-    told = " or ".join(f"{words[key]} {bound}" for key, bound in check.bounds.items())
-    return Measure(fields, f"count(*) filter ({outside})", outside, f"is {told} in {{}}")
+    signs, words = {"min": "<", "max": ">"}, {"min": "below", "max": "above"}
+    outside = " or ".join(f"{quoted(field)} {signs[key]} {_literal(bound)}" for key, bound in bounds.items())
+    told = " or ".join(f"{words[key]} {bound}" for key, bound in bounds.items())
+    return Measure([field], f"count(*) filter ({outside})", outside, f"is {told} in {{}}")
 
 
-def distinct_at_least(check: CheckSection, _: str, fields: Sequence[str]) -> Measure:
+def distinct(field: str, bounds: Bounds) -> Measure:
     """Count the different values of a field, null left out."""
-    number = f"count(distinct {quoted(fields[0])})"
-    return Measure(fields, number, None, "has so many different values: {}", "{:,.0f}".format, numeric_bounds(check))
+    number = f"count(distinct {quoted(field)})"
+    return Measure([field], number, None, "has so many different values: {}", "{:,.0f}".format, bounds)
 
 
-def unsupported_rate(check: CheckSection, _: str, fields: Sequence[str]) -> Measure:
+def unsupported_rate(field: str, bounds: Bounds) -> Measure:
     """Measure the share of values whose evidence is not believed. The evidence of a list may be a list."""
-    told = f"""json_extract(_evidence, '$."{fields[0]}"')"""
+    told = f"""json_extract(_evidence, '$."{field}"')"""
 
     def times(key: str) -> str:
         one = f"cast(json_exists({told}, '$.{key}') as integer)"
         return f"coalesce(if(json_type({told}) = 'ARRAY', len(json_extract({told}, '$[*].{key}')), {one}), 0)"
 
     number = f"sum({times('problem')}) / nullif(sum({times('status')}), 0)"
-    words = "is not believed in {} of its values"
-    return Measure(fields, number, f"{times('problem')} > 0", words, share, numeric_bounds(check))
-
-
-READY: Mapping[CheckType, Callable[[CheckSection, str, Sequence[str]], Measure]] = {
-    "null_rate": null_rate,
-    "unique": unique,
-    "in_range": in_range,
-    "distinct_at_least": distinct_at_least,
-    "unsupported_rate": unsupported_rate,
-}
-"""What is measured of the output by each type of check, given the quoted name of the table, and the fields."""
-
-
-def measures(check: CheckSection, table: str, fields: Sequence[str]) -> list[Measure]:
-    """Return what a ready check measures: each field by itself, or all together for a combination that is unique."""
-    assert check.type is not None
-    groups = [fields] if check.type == "unique" else [[field] for field in fields]
-    return [READY[check.type](check, table, group) for group in groups]
+    return Measure([field], number, f"{times('problem')} > 0", "is not believed in {} of its values", share, bounds)
 
 
 def _literal(bound: Bound) -> str:

@@ -1,12 +1,12 @@
 """Runs the checks of a job: over the output, and for drift over the answers of two runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from batchrun.job.check_section import CheckSection, checked_fields
 from batchrun.job.load import JobFile
 from batchrun.quality.checks.drift import drift
-from batchrun.quality.checks.query import Answer, Ask, NoAnswer, asking
+from batchrun.quality.checks.query import MOST_COLUMNS, Answer, Ask, NoAnswer, asking
 from batchrun.quality.checks.ready import Measure, measures, rows
 from batchrun.quality.checks.result import CheckResult, allowed, excess, numeric_bounds
 from batchrun.store.ledger.ledger import Ledger
@@ -24,22 +24,27 @@ def run_checks(
     The answers of the run `run_no` are held against those of the last finished run before. `unpublished` says why the
     output lacks rows: a check of the output could not run then, because the check would tell of other rows.
     """
+
+    def refuse(_: str) -> Answer:
+        raise NoAnswer(unpublished)
+
     with asking(database) as ask:
-        asked = (lambda _: NoAnswer(unpublished)) if unpublished else ask
         return tuple(
-            drift(check, job, ledger, run_no=run_no) if check.type == "drift" else check_output(check, job, asked)
+            drift(check, job, ledger, run_no=run_no)
+            if check.type == "drift"
+            else check_output(check, job, refuse if unpublished else ask)
             for check in job.spec.check
         )
 
 
 def check_output(check: CheckSection, job: JobFile, ask: Ask) -> CheckResult:
     """Run one check of the output."""
-    if check.sql is None:
-        return _ready(check, quoted(job.spec.store.table), checked_fields(check, job.spec.output), ask)
-    found = ask(check.sql)
-    if isinstance(found, NoAnswer):
-        return CheckResult.could_not_run(check, found.reason)
-    return _one_number(check, found) if check.bounds else _failing_rows(check, found)
+    try:
+        if check.sql is None:
+            return _ready(check, quoted(job.spec.store.table), checked_fields(check, job.spec.output), ask)
+        return _one_number(check, ask(check.sql)) if check.bounds else _failing_rows(check, ask(check.sql))
+    except NoAnswer as why:
+        return CheckResult.could_not_run(check, str(why))
 
 
 def _failing_rows(check: CheckSection, found: Answer) -> CheckResult:
@@ -49,40 +54,40 @@ def _failing_rows(check: CheckSection, found: Answer) -> CheckResult:
 
 def _one_number(check: CheckSection, found: Answer) -> CheckResult:
     if found.number is None:
-        reason = "with `min` or `max` a query has to return one number, in one row and one column"
-        return CheckResult.could_not_run(check, reason)
+        raise NoAnswer("with `min` or `max` a query has to return one number, in one row and one column")
     bounds, said = numeric_bounds(check), "{:,.6g}".format
-    return CheckResult.of(
-        check, found.number, f"the query returned {said(found.number)}{allowed(bounds, said)}", bounds
-    )
+    sentence = f"the query returned {said(found.number)}{allowed(bounds, said)}"
+    return CheckResult.of(check, found.number, sentence, bounds)
 
 
 def _ready(check: CheckSection, table: str, fields: Sequence[str], ask: Ask) -> CheckResult:
     """Measure every field. The number of the check is the number of the worst field."""
     asked = measures(check, table, fields)
-    columns = ", ".join(f"{one.number} as n{number}" for number, one in enumerate(asked))
-    found = ask(f"select {columns} from {table}")
-    if isinstance(found, NoAnswer):
-        return CheckResult.could_not_run(check, found.reason)
-    numbers = zip(asked, found.rows[0].values(), strict=True)
-    bounds = asked[0].bounds
-    told = [(one, float(number)) for one, number in numbers if number is not None]
+    parts = (asked[start : start + MOST_COLUMNS] for start in range(0, len(asked), MOST_COLUMNS))
+    told = [pair for part in parts for pair in _measured(part, table, ask)]
     if not told:
         return CheckResult.of(check, None, "there is nothing to measure yet")
+    bounds = asked[0].bounds
     told.sort(key=lambda pair: excess(pair[1], bounds), reverse=True)
     failing = [pair for pair in told if excess(pair[1], bounds) > 0]
     sentences = [one.sentence(number) for one, number in failing or told]
     more = [f"and {len(sentences) - MOST_TOLD:,} more"] if len(sentences) > MOST_TOLD else []
-    found = _to_blame([one for one, number in failing if bounds[1] is not None and number > bounds[1]], table, ask)
-    if isinstance(found, NoAnswer):
-        return CheckResult.could_not_run(check, found.reason)
-    return CheckResult.of(check, told[0][1], "; ".join([*sentences[:MOST_TOLD], *more]), bounds, found.rows)
+    too_many = [one for one, number in failing if bounds[1] is not None and number > bounds[1]]
+    sentence = "; ".join([*sentences[:MOST_TOLD], *more])
+    return CheckResult.of(check, told[0][1], sentence, bounds, _to_blame(too_many, table, ask))
 
 
-def _to_blame(measures: Sequence[Measure], table: str, ask: Ask) -> Answer | NoAnswer:
+def _measured(part: Sequence[Measure], table: str, ask: Ask) -> list[tuple[Measure, float]]:
+    """Ask for the numbers of so many measures at most as an answer has columns; a null is no number."""
+    columns = ", ".join(f"{one.number} as n{number}" for number, one in enumerate(part))
+    numbers = ask(f"select {columns} from {table}").rows[0].values()
+    return [(one, float(number)) for one, number in zip(part, numbers, strict=True) if number is not None]
+
+
+def _to_blame(measures: Sequence[Measure], table: str, ask: Ask) -> Sequence[Mapping[str, str | None]]:
     """Ask for the rows that are to blame for numbers above their bound; there are none if no single row is."""
     conditions = " or ".join(f"({one.failing})" for one in measures if one.failing)
     if not conditions:
-        return Answer((), 0)
+        return ()
     columns = ", ".join(quoted(name) for name in ["doc_id", *(field for one in measures for field in one.fields)])
-    return ask(f"select {columns} from {table} where {conditions} order by doc_id")
+    return ask(f"select {columns} from {table} where {conditions} order by doc_id").rows

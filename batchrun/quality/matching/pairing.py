@@ -38,7 +38,7 @@ def pair(gold: Sequence[Row], given: Sequence[Row]) -> Pairing:
     if not few or len(few[0]) == 1:  # rows of one cell share nothing unless they are equal
         return Pairing(equal, greedy=False)
     if len(many) > MOST_PAIRED:
-        return Pairing(equal + _greedy_hits(few, many), greedy=True)
+        return Pairing(equal + sum(hits for _, _, hits in greedy_pairs(few, many)), greedy=True)
     return Pairing(equal + _most_hits(few, many), greedy=False)
 
 
@@ -86,8 +86,11 @@ def cheapest_assignment(costs: Sequence[Sequence[int]]) -> list[int]:
     return owners
 
 
-def _greedy_hits(few: Sequence[Row], many: Sequence[Row]) -> int:
-    """Count the hits if those rows are paired first that share most; a row whose partner is taken looks again."""
+def greedy_pairs(few: Sequence[Row], many: Sequence[Row]) -> Iterator[tuple[int, int, int]]:
+    """Yield pairs of rows by their numbers, with the hits of each pair. Rows that share nothing are not paired.
+
+    Those rows are paired first that share most. A row whose partner is taken looks again.
+    """
     places: defaultdict[tuple[int, Hashable], list[int]] = defaultdict(list)
     for number in reversed(range(len(many))):
         for cell in _cells(many[number]):
@@ -95,15 +98,13 @@ def _greedy_hits(few: Sequence[Row], many: Sequence[Row]) -> int:
     taken: set[int] = set()
     waiting = [(-len(row), at, -1) for at, row in enumerate(few)]
     heapify(waiting)
-    total = 0
     while waiting:
         less, at, number = heappop(waiting)
         if number >= 0 and number not in taken:
             taken.add(number)
-            total -= less
+            yield at, number, -less
         elif (partner := _partner(few[at], places, taken)) is not None:
             heappush(waiting, (-_hits(few[at], many[partner]), at, partner))
-    return total
 
 
 def _partner(row: Row, places: Mapping[tuple[int, Hashable], list[int]], taken: set[int]) -> int | None:

@@ -1,11 +1,13 @@
 """What every published benchmark has: documents, the answers that are expected, and scores by the benchmark's rule."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from batchrun.answers.json_text import refuse_half_characters
 from batchrun.errors import UsageProblem
 from batchrun.escaping import shown_path
 from batchrun.file_system import TooLargeError, read_bounded
@@ -54,7 +56,8 @@ class Benchmark:
     title: str
     rule: str
     """The rule of the scores, in a sentence that can stand beside them."""
-    not_covered: str
+    note: str
+    """What the scores do not cover, in sentences that can stand beside them."""
     system: str
     """The system prompt, which is ours: the benchmarks leave the prompt open."""
     groups: Sequence[Group]
@@ -71,42 +74,43 @@ class LabelFile:
         """Make the problem of the file."""
         return UsageProblem(f"{shown_path(self.path)}: {why}", hint="fetch it again, or see: batchrun docs bench")
 
-    def data(self) -> bytes:
+    def content(self) -> bytes:
         """Read the file, up to a bound."""
         try:
             return read_bounded(self.path, most_bytes=MOST_BYTES)
         except (OSError, TooLargeError) as error:
             raise self.broken(getattr(error, "strerror", None) or error) from error
 
-    def text(self, data: bytes | None = None) -> str:
-        """Decode the file, or bytes that were packed in the file."""
+    def text(self, content: bytes | None = None) -> str:
+        """Decode the file, or what was packed in the file."""
         try:
-            return (self.data() if data is None else data).decode("utf-8-sig")
+            return (self.content() if content is None else content).decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise self.broken(f"it is not UTF-8 (byte {error.start:,})") from error
 
     def parsed(self, text: str, place: str = "") -> Any:
-        """Parse JSON of the file, whose texts can be stored again."""
+        """Parse JSON of the file. The file's texts may hold no half of a character, which nothing can store."""
         try:
             found = json.loads(text)
             if "\\u" in text:
-                json.dumps(found, ensure_ascii=False).encode()
+                refuse_half_characters(found)
         except (ValueError, RecursionError) as error:
             raise self.broken(f"{place}it is no JSON: {error}") from error
         return found
 
     def distinct(self, cases: list[Case]) -> list[Case]:
         """Return the cases, of which there is one at least, each with an id of its own."""
-        seen = set[str]()
-        for case in cases:
-            if case.doc_id in seen or not case.doc_id:
-                raise self.broken(
-                    f"two documents are called {case.doc_id!r}" if case.doc_id else "a document has no name"
-                )
-            seen.add(case.doc_id)
+        times = Counter(case.doc_id for case in cases)
         if not cases:
             raise self.broken("it has no documents")
+        if twice := next((doc_id for doc_id in times if times[doc_id] > 1), None):
+            raise self.broken(f"two documents are called {twice!r}")
         return cases
+
+
+def f1(precision: float, recall: float) -> float:
+    """Return the harmonic mean of precision and recall; 0 if both are 0."""
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def ratio(part: float, whole: float) -> float | None:

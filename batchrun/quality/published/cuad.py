@@ -4,11 +4,11 @@ Source: TheAtticusProject/cuad 6667285 and 67faa0e (evaluate.py).
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from batchrun.quality.published.benchmark import Benchmark, Case, Group, LabelFile, Pair, Score, ratio
+from batchrun.quality.published.benchmark import Benchmark, Case, Group, LabelFile, Pair, Score, f1, ratio
 
 FILES = ("test.json", "CUADv1.json", "CUAD_v1.json")
 LOOKS = f"CUAD: {', '.join(FILES)} in SQuAD form, in the folder or in data/"
@@ -16,24 +16,17 @@ SAME = 0.5
 """The least Jaccard index of two passages that match."""
 
 
-def looks_like(folder: Path) -> bool:
-    """Whether the folder has the questions in SQuAD form."""
-    return labels(folder) is not None
-
-
-def labels(folder: Path) -> LabelFile | None:
-    """Find the file with the contracts and the passages."""
+def read(folder: Path) -> Benchmark | None:
+    """Read the contracts and the passages. Returns None without such a file. Raises UsageProblem."""
     paths = (place / name for place in (folder, folder / "data") for name in FILES)
-    return next((LabelFile(path) for path in paths if path.is_file()), None)
-
-
-def read(folder: Path) -> Benchmark:
-    """Read the contracts and the passages. Raises UsageProblem."""
-    file, asked = labels(folder), dict[str, str]()
-    assert file is not None, "looks_like has found it"
+    path = next(filter(Path.is_file, paths), None)
+    if path is None:
+        return None
+    file, asked = LabelFile(path), dict[str, str]()
     found = file.parsed(file.text())
     try:
-        cases = file.distinct([_case(title, part, asked) for title, part in _contracts(found)])
+        parts = ((contract["title"], part) for contract in found["data"] for part in contract["paragraphs"])
+        cases = file.distinct([_case(title.strip(), part, asked) for title, part in parts])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise file.broken(f"it is not in SQuAD form ({type(error).__name__}: {error})") from error
     properties = {
@@ -42,13 +35,13 @@ def read(folder: Path) -> Benchmark:
     }
     schema = {"type": "object", "properties": properties, "required": list(properties)}
     return Benchmark(
-        title=f"CUAD {file.path.name}",
+        title=f"CUAD {path.name}",
         rule=(
             "as evaluate.py counts, all questions together: passages match at a Jaccard index of their words of 0.5,"
             " for Parties also if the expected one is contained; hits and misses are of expected passages, strays of"
             " given ones, not one to one"
         ),
-        not_covered="CUAD's headline, AUPR and precision at 80% recall, needs a confidence for each passage",
+        note="CUAD's headline, AUPR and precision at 80% recall, needs a confidence for each passage: it is left out",
         system=(
             "You review a contract. For each category, quote word for word every passage that belongs to the category,"
             " in whole sentences where the category asks for a clause. A category without a passage is an empty list."
@@ -56,13 +49,6 @@ def read(folder: Path) -> Benchmark:
         groups=[Group("cuad", schema, cases)],
         score=scores,
     )
-
-
-def _contracts(found: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for contract in found["data"]:
-        title = contract["title"].strip()
-        for number, part in enumerate(contract["paragraphs"], 1):
-            yield title if number == 1 else f"{title} ({number})", part
 
 
 def _case(title: str, part: Mapping[str, Any], asked: dict[str, str]) -> Case:
@@ -90,9 +76,8 @@ def scores(pairs: Sequence[Pair]) -> list[Score]:
             misses += sum(not any(row) for row in found)
             strays += sum(not any(row[at] for row in found) for at in range(len(given)))
     precision, recall = ratio(hits, hits + strays), ratio(hits, hits + misses)
-    both = (precision or 0.0) + (recall or 0.0)
     return [
-        Score("F1 at Jaccard 0.5", 2 * (precision or 0.0) * (recall or 0.0) / both if both else None),
+        Score("F1 at Jaccard 0.5", f1(precision or 0.0, recall or 0.0) or None),
         Score("precision at Jaccard 0.5", precision),
         Score("recall at Jaccard 0.5", recall),
     ]

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from batchrun.escaping import escape_control
-from batchrun.quality.published.benchmark import Benchmark, Case, Group, LabelFile, Pair, Score, ratio
+from batchrun.quality.published.benchmark import Benchmark, Case, Group, LabelFile, Pair, Score, f1, ratio
 from batchrun.quality.published.extract_bench_cells import with_iso_dates
 from batchrun.quality.published.extract_bench_counts import Cells
 
@@ -31,33 +31,34 @@ class Expected:
     rules: Mapping[str, Mapping[str, Any]]
 
 
-def looks_like(folder: Path) -> bool:
-    """Whether the folder has a split."""
-    return any((folder / f"{split}.jsonl").is_file() for split in SPLITS)
+def read(folder: Path) -> Benchmark | None:
+    """Read the splits that are there, in groups of documents with one schema. Returns None without a split.
 
-
-def read(folder: Path) -> Benchmark:
-    """Read the splits that are there, in groups of documents with one schema. Raises UsageProblem."""
+    Raises UsageProblem.
+    """
+    files = [LabelFile(path) for split in SPLITS if (path := folder / f"{split}.jsonl").is_file()]
     groups = dict[str, Group]()
-    for file in (LabelFile(folder / f"{split}.jsonl") for split in SPLITS):
-        for number, line in enumerate(file.text().split("\n") if file.path.is_file() else (), 1):
+    for file in files:
+        for number, line in enumerate(file.text().split("\n"), 1):
             if line.strip():
                 schema, case = _case(line, folder, file, f"line {number:,}: ")
                 new = Group(f"{NAME}-{len(groups) + 1:02}", schema, [])
                 groups.setdefault(json.dumps(schema, sort_keys=True), new).cases.append(case)
-    for group in groups.values():
-        LabelFile(folder).distinct(group.cases)
+    if not files:
+        return None
     if not groups:
         raise LabelFile(folder).broken("its splits have no documents")
+    for group in groups.values():
+        LabelFile(folder).distinct(group.cases)
     return Benchmark(
         title="ExtractBench (LlamaIndex)",
         rule=(
             "unified value F1: cells after an assignment of list entries; dates in eight forms and white space made"
             " equal; alternates and a correct null credited; unweighted mean over documents, 0 where there is no answer"
         ),
-        not_covered=(
-            "grounding F1 (pages and boxes). Lists of more than 200 unequal entries are assigned greedily, which may"
-            " cost a little. The benchmark of Contextual AI that is called ExtractBench too has another score"
+        note=(
+            "grounding F1 (pages and boxes) is not measured. Lists of more than 200 unequal entries are assigned"
+            " greedily, which may cost a little. Contextual AI's benchmark of the same name has another score"
         ),
         system=(
             "You extract the values of a JSON Schema from a document: every entry of every list, and null, never a"
@@ -110,4 +111,4 @@ def precision_recall_f1(expected: Expected, answer: Mapping[str, Any] | None) ->
         with contextlib.suppress(RecursionError):
             cells.add_fields(with_iso_dates(expected.output), with_iso_dates(answer), expected.properties)
     precision, recall = ratio(cells.right, cells.given) or 0.0, ratio(cells.right, cells.expected) or 0.0
-    return precision, recall, 2 * precision * recall / (precision + recall) if cells.right else 0.0
+    return precision, recall, f1(precision, recall)

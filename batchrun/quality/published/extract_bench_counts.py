@@ -1,17 +1,15 @@
 """The cells of a document of ExtractBench, counted: a cell is a field, or a field of an entry of a list."""
 
 import json
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchrun.quality.matching.pairing import MOST_PAIRED, cheapest_assignment
+from batchrun.quality.matching.pairing import MOST_PAIRED, Row, cheapest_assignment, greedy_pairs
 from batchrun.quality.published.extract_bench_cells import equal, one_space, with_iso_dates
 
 Entry = Mapping[str, Any]
-_NAMESAKES = 20
-"""So many entries that share a cell are looked at where a list is too long for the best assignment."""
 
 
 @dataclass
@@ -58,17 +56,20 @@ class Cells:
         self, path: str, ones: Sequence[Entry], others: Sequence[Entry], names: Sequence[str]
     ) -> Iterator[tuple[int, int]]:
         """Assign entries one to one so that few cells differ: equal entries first, the rest at best if it is short."""
-        waiting, left = defaultdict[str, deque[int]](deque), list[int]()
+        waiting, left = defaultdict[Row, deque[int]](deque), list[int]()
         for to, other in enumerate(others):
-            waiting[_key(other, names)].append(to)
+            waiting[_row(other, names)].append(to)
         for at, one in enumerate(ones):
-            if same := waiting.get(_key(one, names)):
+            if same := waiting.get(_row(one, names)):
                 yield at, same.popleft()
             else:
                 left.append(at)
         free = sorted(to for same in waiting.values() for to in same)
         if max(len(left), len(free)) > MOST_PAIRED:
-            yield from _greedy(ones, left, others, free, names)
+            few, many = [_row(ones[at], names) for at in left], [_row(others[to], names) for to in free]
+            alike = {left[at]: free[to] for at, to, _ in greedy_pairs(few, many)}
+            yield from alike.items()
+            yield from zip(sorted({*left} - alike.keys()), sorted({*free} - {*alike.values()}), strict=False)
             return
         costs = [
             [sum(not self._equal(f"{path}[{at}].{name}", ones[at], others[to], name) for name in names) for to in free]
@@ -87,30 +88,9 @@ class Cells:
         return any(equal(one, given.get(name), name, _list(rule.get("normalizers"))) for one in accepted)
 
 
-def _greedy(
-    ones: Sequence[Entry], left: Sequence[int], others: Sequence[Entry], free: Sequence[int], names: Sequence[str]
-) -> Iterator[tuple[int, int]]:
-    """Give each entry, in order, the free one that shares most cells with it, or else the next free one."""
-    sharing = defaultdict[tuple[str, str], list[int]](list)
-    for to in free:
-        for name in names:
-            sharing[name, _key(others[to], [name])].append(to)
-    unused, rest = dict.fromkeys(free), list[int]()
-    for at in left:
-        cells = (sharing.get((name, _key(ones[at], [name])), []) for name in names)
-        near = Counter(to for cell in cells for to in cell[:_NAMESAKES] if to in unused)
-        if near:
-            best = near.most_common(1)[0][0]
-            del unused[best]
-            yield at, best
-        else:
-            rest.append(at)
-    yield from zip(rest, unused, strict=False)
-
-
-def _key(entry: Entry, names: Sequence[str]) -> str:
+def _row(entry: Entry, names: Sequence[str]) -> Row:
     values = (entry.get(name) for name in names)
-    return json.dumps([one_space(value) if isinstance(value, str) else value for value in values], sort_keys=True)
+    return tuple(json.dumps(one_space(one) if isinstance(one, str) else one, sort_keys=True) for one in values)
 
 
 def _columns(schema: Mapping[str, Any], entries: Sequence[Any]) -> Mapping[str, Mapping[str, Any]]:

@@ -8,11 +8,12 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from batchrun.escaping import escape_control
-from batchrun.quality.published.benchmark import MOST_BYTES, Benchmark, Case, Group, LabelFile, Pair, Score
+from batchrun.quality.published.benchmark import MOST_BYTES, Benchmark, Case, Group, LabelFile, Pair, Score, f1
 
 LOOKS = "Kleister-NDA: in.tsv.xz and expected.tsv, in the folder or in dev-0/"
 MOST_MEMORY = 200_000_000
@@ -31,14 +32,11 @@ Counts = tuple[int, int, int]
 """Words of a document that match, that are expected, and that are given."""
 
 
-def looks_like(folder: Path) -> bool:
-    """Whether the folder is the repository, or one of its splits."""
-    return any((place / "in.tsv.xz").is_file() for place in (folder, folder / "dev-0"))
-
-
-def read(folder: Path) -> Benchmark:
-    """Read a split; of the whole repository, dev-0. Raises UsageProblem."""
-    split = folder if (folder / "in.tsv.xz").is_file() else folder / "dev-0"
+def read(folder: Path) -> Benchmark | None:
+    """Read a split; of the whole repository, dev-0. Returns None without such a file. Raises UsageProblem."""
+    split = next((place for place in (folder, folder / "dev-0") if (place / "in.tsv.xz").is_file()), None)
+    if split is None:
+        return None
     inputs, labels = LabelFile(split / "in.tsv.xz"), LabelFile(split / "expected.tsv")
     if not labels.path.is_file():
         raise labels.broken(
@@ -62,7 +60,7 @@ def read(folder: Path) -> Benchmark:
             "GEval's MultiLabel-F1 over key=value words, upper-cased, all documents together; the intervals are of 95%,"
             " by drawing the documents again 200 times. The text is the last column of in.tsv.xz"
         ),
-        not_covered="the official score is on test-A (203 documents), whose answers are hidden",
+        note="the official score is on test-A (203 documents), whose answers are hidden",
         system="You extract four facts from a non-disclosure agreement. A fact that is not stated is null.",
         groups=[Group(name, schema, inputs.distinct(cases))],
         score=scores,
@@ -73,7 +71,7 @@ def unpacked(file: LabelFile) -> bytes:
     """Decompress a file within bounds of size and memory. Raises UsageProblem."""
     unpacker = lzma.LZMADecompressor(memlimit=MOST_MEMORY)
     try:
-        data = unpacker.decompress(file.data(), max_length=MOST_BYTES)
+        data = unpacker.decompress(file.content(), max_length=MOST_BYTES)
     except lzma.LZMAError as error:
         raise file.broken(f"it cannot be decompressed: {error}") from error
     if not unpacker.eof:
@@ -99,16 +97,16 @@ def scores(pairs: Sequence[Pair]) -> list[Score]:
     upper = [([word.upper() for word in expected], [word.upper() for word in given]) for expected, given in true]
     counted = [counts(*one) for one in upper]
     metrics: list[tuple[str, Callable[[Sequence[Counts]], float], list[Counts]]] = [
-        ("F1, upper case", f1, counted),
+        ("F1, upper case", micro_f1, counted),
         ("precision, upper case", precision, counted),
         ("recall, upper case", recall, counted),
-        ("F1, true case", f1, [counts(*one) for one in true]),
+        ("F1, true case", micro_f1, [counts(*one) for one in true]),
         ("Mean-F1 (by document)", mean_f1, counted),
         ("Accuracy (all words right)", accuracy, counted),
     ]
     for start in (f"{key}=".upper() for key in KEYS):
         of_key = [[[word for word in side if word.startswith(start)] for side in one] for one in upper]
-        metrics.append((f"F1 {start[:-1].lower()}", f1, [counts(*one) for one in of_key]))
+        metrics.append((f"F1 {start[:-1].lower()}", micro_f1, [counts(*one) for one in of_key]))
     return [Score(name, metric(rows), resampled(rows, metric)) for name, metric, rows in metrics]
 
 
@@ -117,27 +115,26 @@ def counts(expected: Sequence[str], given: Sequence[str]) -> Counts:
     return (Counter(expected) & Counter(given)).total(), len(expected), len(given)
 
 
-def precision(rows: Sequence[Counts]) -> float:
-    """Return the share of given words that are right; like GEval, a share of nothing is 1."""
-    given = sum(row[2] for row in rows)
-    return sum(row[0] for row in rows) / given if given else 1.0
+def share(rows: Sequence[Counts], side: int) -> float:
+    """Return the share of a side's words that match, where `side` is an index of `Counts`.
+
+    Like GEval, a share of nothing is 1.
+    """
+    whole = sum(row[side] for row in rows)
+    return sum(row[0] for row in rows) / whole if whole else 1.0
 
 
-def recall(rows: Sequence[Counts]) -> float:
-    """Return the share of expected words that are given; like GEval, a share of nothing is 1."""
-    expected = sum(row[1] for row in rows)
-    return sum(row[0] for row in rows) / expected if expected else 1.0
+recall, precision = partial(share, side=1), partial(share, side=2)
 
 
-def f1(rows: Sequence[Counts]) -> float:
-    """Return the harmonic mean of both; like GEval, 0 if both are 0."""
-    both = precision(rows), recall(rows)
-    return 2 * both[0] * both[1] / sum(both) if any(both) else 0.0
+def micro_f1(rows: Sequence[Counts]) -> float:
+    """Return the F1 of all documents together."""
+    return f1(precision(rows), recall(rows))
 
 
 def mean_f1(rows: Sequence[Counts]) -> float:
     """Return the mean of the F1 of each document."""
-    return sum(f1([row]) for row in rows) / len(rows)
+    return sum(micro_f1([row]) for row in rows) / len(rows)
 
 
 def accuracy(rows: Sequence[Counts]) -> float:

@@ -1,5 +1,6 @@
 """How an audit stands: which fields were drawn and reviewed, what may be promised, and what is to be reviewed next."""
 
+import json
 import math
 import random
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from batchrun.answers.suspicion import suspicion
-from batchrun.statistics.audit import QUEUE_SHARES, Queue, queue_threshold, reviews_needed
+from batchrun.statistics.audit import Queue, queue_threshold, reviews_needed
 from batchrun.statistics.intervals import clopper_pearson_upper
 from batchrun.store.ledger.audits import Audit, Audits, Cell, Drawn, Frozen, Review
 
@@ -24,9 +25,9 @@ class Standing:
     audit: Audit
     reviews: Mapping[Cell, Review]
     """What was said last of each field of the frozen answers, whichever audit was open then."""
-    changed: frozenset[str]
+    changed: frozenset[str] = frozenset()
     """The audited documents that have another answer now, or none: nothing more can be said of the frozen one."""
-    added: int
+    added: int = 0
     """How many documents have an answer now and are not audited."""
 
     @property
@@ -35,9 +36,10 @@ class Standing:
         return len(self.audit.documents) * len(self.audit.fields)
 
     @property
-    def scores(self) -> Mapping[str, float]:
-        """The frozen scores by document."""
-        return {doc_id: frozen.score for doc_id, frozen in self.audit.documents.items()}
+    def planned(self) -> int:
+        """How many fields the audit is planned for."""
+        needed = reviews_needed(self.audit.max_error, 0, self.cells) or self.cells
+        return min(PLANNED * needed, self.cells)
 
     @cached_property
     def audited(self) -> list[tuple[Cell, bool]]:
@@ -60,74 +62,46 @@ class Standing:
     @cached_property
     def queue(self) -> Queue:
         """The documents that have to be reviewed whole, and what is promised of all the others."""
+        scores = {doc_id: frozen.score for doc_id, frozen in self.audit.documents.items()}
         drawn = ((cell.doc_id, wrong) for cell, wrong in self.audited)
-        return queue_threshold(self.scores, drawn, cells=len(self.audit.fields), max_error=self.audit.max_error)
-
-    @cached_property
-    def first_accepted(self) -> frozenset[str]:
-        """The documents that are accepted first: all that are less suspicious than the longest queue.
-
-        They are all documents if all have the same score.
-        """
-        scores = self.scores
-        falling = sorted(scores.values(), reverse=True)
-        for share in QUEUE_SHARES:
-            length = round(share * len(falling))
-            least = falling[length - 1] if length else math.inf
-            if found := frozenset(doc_id for doc_id, score in scores.items() if score < least):
-                return found
-        return frozenset()
-
-    @cached_property
-    def least_suspicious(self) -> tuple[int, int]:
-        """How many fields were drawn among the documents that are accepted first, and how many of them are wrong."""
-        wrongs = [wrong for cell, wrong in self.audited if cell.doc_id in self.first_accepted]
-        return len(wrongs), sum(wrongs)
+        return queue_threshold(scores, drawn, cells=len(self.audit.fields), max_error=self.audit.max_error)
 
     @property
     def more_needed(self) -> int | None:
-        """About how many more fields have to be drawn for a promise if none of them is wrong.
+        """About how many more fields have to be drawn before the first promise, if none of them is wrong.
 
         Returns None if no number is enough.
         """
-        seen, wrong = self.least_suspicious
-        total = len(self.first_accepted) * len(self.audit.fields)
-        needed = reviews_needed(self.audit.max_error, wrong, total) if total else None
-        return None if needed is None else math.ceil(max(needed - seen, 1) * self.cells / total)
+        tested = self.queue.tested
+        needed = reviews_needed(self.audit.max_error, tested.wrong, tested.total)
+        return None if needed is None else math.ceil(max(needed - tested.seen, 1) * self.cells / tested.total)
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether even the documents that are accepted first have, or seem to have, more wrong fields than may be.
+        """Whether even the least suspicious documents have, or seem to have, more wrong fields than may be.
 
         Nothing only seems so before as many fields were drawn as would be enough for a promise.
         """
-        seen, wrong = self.least_suspicious
+        if self.queue.promised:
+            return False
         if self.more_needed is None:
             return True
+        seen, wrong = self.queue.tested.seen, self.queue.tested.wrong
         is_early = not seen or PLANNED * len(self.audited) < self.planned
         return not is_early and 1 - clopper_pearson_upper(seen - wrong, seen) > self.audit.max_error
 
     @property
-    def planned(self) -> int:
-        """How many fields the audit is planned for."""
-        needed = reviews_needed(self.audit.max_error, 0, self.cells) or self.cells
-        return min(PLANNED * needed, self.cells)
-
-    @property
     def next_drawn(self) -> Drawn:
         """Which stream is reviewed next: the queue, once a longer audit would hardly make the queue shorter."""
-        is_done = self.queue.promised and (self.queue.share == 0 or len(self.audited) >= self.planned)
+        is_done = self.queue.promised and (not self.queue.documents or len(self.audited) >= self.planned)
         return "queue" if is_done or self.is_hopeless or len(self.audited) >= self.cells else "audit"
 
     def upcoming(self, drawn: Drawn) -> Iterator[Cell]:
         """Yield the fields of a stream that can be reviewed and are not, in the order in which they should be."""
-        for cell in order(self.audit) if drawn == "audit" else self._queued():
+        queued = (Cell(doc_id, field) for doc_id in self.queue.documents for field in self.audit.fields)
+        for cell in order(self.audit) if drawn == "audit" else queued:
             if cell not in self.reviews and cell.doc_id not in self.changed:
                 yield cell
-
-    def _queued(self) -> Iterator[Cell]:
-        for doc_id in self.queue.documents:
-            yield from (Cell(doc_id, field) for field in self.audit.fields)
 
     @property
     def queue_left(self) -> int:
@@ -151,28 +125,31 @@ def order(audit: Audit) -> Iterator[Cell]:
 
 def standing_of(audit: Audit, audits: Audits) -> Standing:
     """Read how an audit stands, and which of its answers have changed since."""
-    now = {answer.doc_id: answer.request_id for answer in audits.answers()}
-    frozen = {doc_id: one.request_id for doc_id, one in audit.documents.items()}
+    now, frozen = {answer.doc_id: answer.request_id for answer in audits.answers()}, audit.documents
     return Standing(
         audit=audit,
-        reviews=latest_reviews(audits.reviews(), frozen),
-        changed=frozenset(doc_id for doc_id, request_id in frozen.items() if now.get(doc_id) != request_id),
-        added=sum(doc_id not in frozen for doc_id in now),
+        reviews=latest_reviews(audit, audits.reviews()),
+        changed=frozenset(doc_id for doc_id, one in frozen.items() if now.get(doc_id) != one.request_id),
+        added=len(now.keys() - frozen.keys()),
     )
 
 
-def latest_reviews(reviews: Iterable[Review], answers: Mapping[str, str]) -> dict[Cell, Review]:
-    """Return what was said last of each field of these answers, which are given by their requests' ids."""
-    return {one.cell: one for one in reviews if answers.get(one.cell.doc_id) == one.request_id}
+def latest_reviews(audit: Audit, reviews: Iterable[Review]) -> dict[Cell, Review]:
+    """Return what was said last of each field of the frozen answers."""
+    answers = {(doc_id, frozen.request_id) for doc_id, frozen in audit.documents.items()}
+    return {one.cell: one for one in reviews if (one.doc_id, one.request_id) in answers}
 
 
 def frozen_answers(audits: Audits, fields: Collection[str], failed: Mapping[str, int]) -> dict[str, Frozen]:
     """Score the answers of a job as they are now; `failed` counts the checks that each document has failed."""
+    contents = audits.contents()
     return {
         answer.doc_id: Frozen(
             answer.request_id,
-            answer.content,
-            suspicion(answer.findings, fields, tokens=answer.tokens, failed_checks=failed.get(answer.doc_id, 0)),
+            contents.get(answer.doc_id) or "",
+            suspicion(
+                json.loads(answer.findings), fields, tokens=answer.tokens, failed_checks=failed.get(answer.doc_id, 0)
+            ),
         )
         for answer in audits.answers()
     }

@@ -14,41 +14,37 @@ Drawn = Literal["audit", "queue"]
 Verdict = Literal["accepted", "corrected", "rejected"]
 """The value is right; it is wrong and the right one is known; it is wrong and no right one is known."""
 
-ANSWERS = """
-select d.doc_id, r.request_id, d.content_sha as content, r.counted_tokens as tokens, r.findings
+ROWS = """
+select d.doc_id, r.request_id, coalesce(r.counted_tokens, 0) as tokens, coalesce(r.findings, '{}') as findings, r.output
 from documents d join requests r on r.request_no = d.row_request_no
 where d.job = :job and d.whole is null and not d.gone
 union all
 select w.doc_id, coalesce(w.request_id, w.merged_of),
-    (select max(bytes_sha) from documents p where p.job = w.job and p.whole = w.doc_id and not p.merges),
-    (select sum(r.counted_tokens) from documents p join requests r using (request_no)
+    (select coalesce(sum(r.counted_tokens), 0) from documents p join requests r using (request_no)
         where p.job = w.job and p.whole = w.doc_id and not p.merges),
-    w.findings
+    coalesce(w.findings, '{}'), w.output
 from wholes w where w.job = :job and w.output is not null and not w.gone
-order by 1
 """
 """The answers that are rows of the output, those of long documents that are asked in parts included."""
+ANSWERS = f"select doc_id, request_id, tokens, findings from ({ROWS}) order by doc_id"
+OUTPUT = f"select output from ({ROWS}) where doc_id = :doc_id and request_id = :request_id"
 CONTENTS = """
-select doc_id, content_sha from documents where job = :job and whole is null
+select doc_id, coalesce(content_sha, '') from documents where job = :job and whole is null
 union all
-select whole, max(bytes_sha) from documents where job = :job and whole is not null and not merges group by whole
+select whole, coalesce(max(bytes_sha), '') from documents
+where job = :job and whole is not null and not merges group by whole
 """
-"""The hashes of all documents, as ANSWERS has them, whether or not a document has an answer."""
-OUTPUT = """
-select r.output from documents d join requests r on r.request_no = d.row_request_no
-where d.job = :job and d.doc_id = :doc_id and d.whole is null and r.request_id = :request_id
-union all
-select output from wholes where job = :job and doc_id = :doc_id and coalesce(request_id, merged_of) = :request_id
-"""
+"""The hashes of all documents, whether or not a document has an answer; '' where none is known."""
 AUDITS = """
 select audit_no, audit_id, opened_at, max_error, seed, fields from audits where job = ? order by audit_no
 """
-COLUMNS = "audit_no, doc_id, field, request_id, drawn, verdict, value, reviewer, at"
-"""The columns of a `Review`."""
-REVIEWS = (
-    f"select {COLUMNS} from reviews where audit_no in (select audit_no from audits where job = ?) order by review_no"
-)
-RECORD = f"insert into reviews ({COLUMNS}) values (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+REVIEWS = """
+select r.audit_no, doc_id, field, request_id, drawn, verdict, value, reviewer, at
+from reviews r join audits using (audit_no) where job = ? order by review_no
+"""
+ROW_HAS_CHANGED = """
+update {} set row_seq = :seq where job = :job and doc_id in (select value from json_each(:doc_ids))
+"""
 
 
 class Cell(NamedTuple):
@@ -60,21 +56,14 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that is a row of the output, as far as a score needs it."""
+    """An answer that is a row of the output, as far as a score needs the answer."""
 
     doc_id: str
     request_id: str
-    content: str
-    """A hash of the document; empty where none is known."""
     tokens: int
     """The length of the document in cl100k tokens."""
-    told: str | None
+    findings: str
     """JSON: what was found out about the answer."""
-
-    @property
-    def findings(self) -> Mapping[str, Any]:
-        """What was found out about the answer, read when a score needs it: there may be much of it."""
-        return json.loads(self.told) if self.told else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +72,7 @@ class Frozen:
 
     request_id: str
     content: str
+    """A hash of the document; empty where none is known."""
     score: float
 
 
@@ -133,62 +123,60 @@ class Audits:
 
     def __init__(self, ledger: Ledger, job: str) -> None:
         self._ledger = ledger
-        self._connection = ledger.connection
+        self._run = ledger.connection.execute
         self._job = job
 
     def answers(self) -> Iterator[Answer]:
         """Yield the answers that are rows of the output now, in the order of their documents' ids."""
-        for doc_id, request_id, content, tokens, told in self._connection.execute(ANSWERS, {"job": self._job}):
-            yield Answer(doc_id, request_id, content or "", tokens or 0, told)
+        return (Answer(*row) for row in self._run(ANSWERS, {"job": self._job}))
 
     def contents(self) -> dict[str, str]:
         """Return the hash of every document as it was planned last, empty where none is known."""
-        return dict(self._connection.execute(CONTENTS, {"job": self._job}).fetchall())
+        return dict(self._run(CONTENTS, {"job": self._job}).fetchall())
 
     def output(self, doc_id: str, request_id: str) -> Mapping[str, Any] | None:
         """Return the values that the model gave for a document. Returns None if another answer stands there now."""
-        named = {"job": self._job, "doc_id": doc_id, "request_id": request_id}
-        row = self._connection.execute(OUTPUT, named).fetchone()
+        row = self._run(OUTPUT, {"job": self._job, "doc_id": doc_id, "request_id": request_id}).fetchone()
         return json.loads(row[0]) if row else None
 
     def open(self, frozen: Mapping[str, Frozen], *, max_error: float, seed: int, fields: Sequence[str]) -> None:
         """Open an audit over these documents. From now on their scores stand."""
         values = (uuid.uuid4().hex, self._job, time.time(), max_error, seed, json.dumps(fields), self._job)
         with self._ledger.transaction():
-            (audit_no,) = self._connection.execute(
+            (audit_no,) = self._run(
                 "insert into audits (audit_id, job, run_no, opened_at, max_error, seed, fields)"
                 " select ?, ?, max(run_no), ?, ?, ?, ? from runs where job = ? returning audit_no",
                 values,
             ).fetchone()
             rows = ((audit_no, doc_id, one.request_id, one.content, one.score) for doc_id, one in frozen.items())
-            self._connection.executemany("insert into audit_documents values (?, ?, ?, ?, ?)", rows)
+            self._ledger.connection.executemany("insert into audit_documents values (?, ?, ?, ?, ?)", rows)
 
-    def each(self, *, after: int = 0) -> list[Audit]:
-        """Return the audits of the job from first to last, without the first so many."""
-        found = self._connection.execute(AUDITS, (self._job,)).fetchall()[after:]
+    def each(self) -> list[Audit]:
+        """Return the audits of the job from first to last."""
+        found = self._run(AUDITS, (self._job,)).fetchall()
         return [
-            Audit(number, audit_id, opened_at, max_error, seed, json.loads(fields), self._frozen(number), ordinal)
-            for ordinal, (number, audit_id, opened_at, max_error, seed, fields) in enumerate(found, after + 1)
+            Audit(number, audit_id, opened_at, max_error, seed, json.loads(fields), self._documents(number), ordinal)
+            for ordinal, (number, audit_id, opened_at, max_error, seed, fields) in enumerate(found, 1)
         ]
 
     def latest(self) -> Audit | None:
         """Return the audit that was opened last. Returns None if there is none."""
-        number = len(self._connection.execute(AUDITS, (self._job,)).fetchall())
-        return next(iter(self.each(after=number - 1)), None)
+        return next(reversed(self.each()), None)
 
-    def _frozen(self, audit_no: int) -> dict[str, Frozen]:
+    def _documents(self, audit_no: int) -> dict[str, Frozen]:
         query = "select doc_id, request_id, content, score from audit_documents where audit_no = ? order by 1"
-        return {doc_id: Frozen(*rest) for doc_id, *rest in self._connection.execute(query, (audit_no,))}
+        return {doc_id: Frozen(*rest) for doc_id, *rest in self._run(query, (audit_no,))}
 
     def reviews(self) -> Iterator[Review]:
         """Yield everything that was said of the job's answers, in order, whichever audit was open then."""
-        return (Review(*row) for row in self._connection.execute(REVIEWS, (self._job,)))
+        return (Review(*row) for row in self._run(REVIEWS, (self._job,)))
 
     def record(self, reviews: Sequence[Review]) -> None:
         """Record what a person has said, all or nothing, and let the rows of the output follow."""
+        doc_ids = json.dumps([one.doc_id for one in reviews])
         with self._ledger.transaction():
-            self._connection.executemany(RECORD, map(astuple, reviews))
-            values = (self._ledger.next_seq(), self._job, json.dumps([one.doc_id for one in reviews]))
+            values = ((None, *astuple(one)) for one in reviews)
+            self._ledger.connection.executemany("insert into reviews values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+            named = {"seq": self._ledger.next_seq(), "job": self._job, "doc_ids": doc_ids}
             for table in ("documents", "wholes"):
-                which = "job = ? and doc_id in (select value from json_each(?))"
-                self._connection.execute(f"update {table} set row_seq = ? where {which}", values)
+                self._run(ROW_HAS_CHANGED.format(table), named)

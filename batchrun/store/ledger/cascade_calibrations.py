@@ -1,7 +1,8 @@
 """The calibrations of cascades: which documents both models are asked about, and what the answers have shown."""
 
+import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,8 @@ from batchrun.statistics.audit import CascadeThreshold
 from batchrun.store.ledger.ledger import Ledger
 
 COLUMNS = (
-    "calibration_no, max_difference, seed, ended_at is not null, coalesce(asked, 0), below, coalesce(accepted, 0),"
-    " coalesce(differing, 0), at_most"
+    "calibration_no, max_difference, documents, drawn, ended_at is not null, coalesce(asked, 0), below,"
+    " coalesce(accepted, 0), coalesce(differing, 0)"
 )
 SELECT = f"select {COLUMNS} from cascade_calibrations"
 
@@ -22,81 +23,28 @@ class CascadeCalibration:
     calibration_no: int
     max_difference: float
     """The largest share of accepted answers that may differ from the last model's, as the job file states it."""
-    seed: int
+    documents: int
+    """How many documents were to be sent when the sample was drawn from them. The result holds for no others."""
+    drawn: Sequence[str]
+    """The ids of the documents that both models are asked about."""
     ended: bool
-    """Whether both models were asked about all documents of the sample, so that the result counts."""
+    """Whether both models were asked about all drawn documents, so that the result counts."""
     asked: int
-    """How many documents both models were asked about. 0 before the end, like the other counts."""
+    """How many drawn documents the first model has answered. 0 before the end, like the other counts."""
     below: float | None
     """Answers with a score below this threshold are accepted. None before the end, and if no threshold holds."""
     accepted: int
-    """How many of the documents that both models were asked about are below the threshold."""
+    """How many of the asked documents are below the threshold."""
     differing: int
-    """In how many of these documents the answers differ."""
-    at_most: float | None
-    """The upper bound of the share of accepted answers that differ, with 95% confidence."""
-
-    @property
-    def share(self) -> float:
-        """The share of the first model's answers that is accepted."""
-        return self.accepted / max(self.asked, 1)
+    """In how many of the accepted documents the answers differ."""
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedAnswers:
-    """What a run took from the first model of a calibrated cascade."""
-
-    calibration: CascadeCalibration
-    documents: int
-    """The documents of the run whose answer is the first model's, because its score is below the threshold."""
-    uncovered: int
-    """How many of these documents were added or changed after the calibration: it promises nothing for them."""
-
-
-class CascadeCalibrations:
-    """The calibrations of one job's cascade; methods that write belong inside `transaction()`."""
-
-    def __init__(self, ledger: Ledger, job: str) -> None:
-        self._connection = ledger.connection
-        self._job = job
-
-    def latest(self, settings: str) -> CascadeCalibration | None:
-        """Find the newest calibration with these settings. Returns None if none has begun."""
-        row = self._connection.execute(
-            f"{SELECT} where job = ? and settings = ? order by calibration_no desc limit 1", (self._job, settings)
-        ).fetchone()
-        return _of(row) if row else None
-
-    def begin(
-        self, settings: str, max_difference: float, seed: int, documents: Iterable[tuple[str, str, bool]]
-    ) -> None:
-        """Remember the documents to send, each by id and hash of the content, and whether a document was drawn."""
-        number = self._connection.execute(
-            "insert into cascade_calibrations (job, settings, max_difference, seed, drawn_at) values (?, ?, ?, ?, ?)",
-            (self._job, settings, max_difference, seed, time.time()),
-        ).lastrowid
-        rows = ((number, *document) for document in documents)
-        self._connection.executemany("insert into cascade_calibration_documents values (?, ?, ?, ?)", rows)
-
-    def drawn(self, calibration: CascadeCalibration) -> list[str]:
-        """List the ids of the documents that both models are asked about."""
-        rows = self._connection.execute(
-            "select doc_id from cascade_calibration_documents where calibration_no = ? and drawn order by 1",
-            (calibration.calibration_no,),
-        )
-        return [doc_id for (doc_id,) in rows]
-
-    def end(self, calibration: CascadeCalibration, asked: int, found: CascadeThreshold | None) -> CascadeCalibration:
-        """Record what a calibration has found; None if no threshold holds. Returns the calibration with its end."""
-        below, accepted, differing, at_most = (
-            (found.below, found.calibrated, found.differing, found.at_most) if found else (None, 0, 0, None)
-        )
-        row = self._connection.execute(
-            "update cascade_calibrations set asked = ?, below = ?, accepted = ?, differing = ?, at_most = ?,"
-            f" ended_at = ? where calibration_no = ? returning {COLUMNS}",
-            (asked, below, accepted, differing, at_most, time.time(), calibration.calibration_no),
-        ).fetchone()
-        return _of(row)
+def latest_calibration(ledger: Ledger, job: str, settings: str) -> CascadeCalibration | None:
+    """Find the newest calibration of a job's cascade with these settings. Returns None if none has begun."""
+    row = ledger.connection.execute(
+        f"{SELECT} where job = ? and settings = ? order by calibration_no desc limit 1", (job, settings)
+    ).fetchone()
+    return _of(row) if row else None
 
 
 def calibration_of(ledger: Ledger, calibration_no: int | None) -> CascadeCalibration | None:
@@ -105,22 +53,30 @@ def calibration_of(ledger: Ledger, calibration_no: int | None) -> CascadeCalibra
     return _of(row) if row else None
 
 
-def accepted_answers(ledger: Ledger, run_no: int, calibration_no: int | None, model: str) -> AcceptedAnswers | None:
-    """Count what a run took from the first model of a calibrated cascade. Returns None if there is no calibration."""
-    if (calibration := calibration_of(ledger, calibration_no)) is None:
-        return None
-    taken, covered = ledger.connection.execute(
-        "select count(*), count(c.doc_id) from documents d join requests r using (request_no)"
-        " left join attempts a on a.attempt_no = r.attempt_no"
-        " left join cascade_calibration_documents c on c.calibration_no = ? and c.doc_id = d.doc_id"
-        "  and c.content_sha = d.content_sha"
-        " where d.run_no = ? and r.model = ? and r.outcome = 'succeeded'"
-        " and (a.escalated is null or a.job != d.job)",
-        (calibration_no, run_no, model),
+def begin_calibration(
+    ledger: Ledger, job: str, settings: str, *, max_difference: float, documents: int, drawn: Sequence[str]
+) -> None:
+    """Remember which documents are drawn, and of how many. Belongs inside `transaction()`."""
+    ledger.connection.execute(
+        "insert into cascade_calibrations (job, settings, max_difference, documents, drawn, drawn_at)"
+        " values (?, ?, ?, ?, ?, ?)",
+        (job, settings, max_difference, documents, json.dumps(drawn), time.time()),
+    )
+
+
+def end_calibration(
+    ledger: Ledger, calibration_no: int, asked: int, found: CascadeThreshold | None
+) -> CascadeCalibration:
+    """Record what a calibration has found; None if no threshold holds. Belongs inside `transaction()`."""
+    result = (found.below, found.calibrated, found.differing) if found else (None, 0, 0)
+    row = ledger.connection.execute(
+        "update cascade_calibrations set asked = ?, below = ?, accepted = ?, differing = ?, ended_at = ?"
+        f" where calibration_no = ? returning {COLUMNS}",
+        (asked, *result, time.time(), calibration_no),
     ).fetchone()
-    return AcceptedAnswers(calibration, taken, taken - covered)
+    return _of(row)
 
 
 def _of(row: Sequence[Any]) -> CascadeCalibration:
-    number, max_difference, seed, ended, *result = row
-    return CascadeCalibration(number, max_difference, seed, bool(ended), *result)
+    number, max_difference, documents, drawn, ended, *result = row
+    return CascadeCalibration(number, max_difference, documents, json.loads(drawn), bool(ended), *result)

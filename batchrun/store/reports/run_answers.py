@@ -1,9 +1,12 @@
 """What a run has answered: one answer for each of the run's documents, whatever became of the documents later."""
 
+import heapq
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from batchrun.outcome import Outcome
@@ -49,3 +52,13 @@ def run_answers(ledger: Ledger, run_no: int) -> Iterator[RunAnswer]:
         values = EXACT.decode(output) if output else None
         found = json.loads(findings) if findings else {}
         yield RunAnswer(doc_id, outcome and Outcome(outcome), values, request_no, request_id, found)
+
+
+def side_by_side(
+    before: Iterable[RunAnswer], now: Iterable[RunAnswer]
+) -> Iterator[tuple[RunAnswer | None, RunAnswer | None]]:
+    """Pair the answers of two runs by document, None for a run without the document; both have the order of the ids."""
+    earlier, later = ((answer.doc_id, 0, answer) for answer in before), ((answer.doc_id, 1, answer) for answer in now)
+    for _, group in groupby(heapq.merge(earlier, later, key=itemgetter(0)), key=itemgetter(0)):
+        answers = {side: answer for _, side, answer in group}
+        yield answers.get(0), answers.get(1)

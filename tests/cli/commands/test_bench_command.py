@@ -1,7 +1,7 @@
 """`batchrun bench`: the jobs that it makes, what it refuses, and the score that it prints by itself or again."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,9 @@ from published_samples import cuad, extract_bench, kleister
 from trial_project import TrialProject
 
 from batchrun.quality.published import kleister as kleister_nda
+from batchrun.quality.published.benchmark import Pair
 from batchrun.simulator.http.server import SimulatorServer
+from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.runs import run_stories
 from batchrun.workflow import bench as workflow
@@ -18,7 +20,17 @@ from batchrun.workflow import bench as workflow
 pytestmark = pytest.mark.slow
 
 
-def test_a_benchmark_is_run_once_and_scored_again_for_nothing(batchrun: CommandLine, project: TrialProject) -> None:
+def pairs_of(job: Path, folder: Path, *, simulated: bool) -> Sequence[Pair]:
+    """What is expected of all documents, and what the job has answered."""
+    benchmark = kleister_nda.read(folder)
+    assert benchmark
+    cases = {case.doc_id: case for case in benchmark.groups[0].cases}
+    return workflow.answers_of(workflow.BenchJob(read_job(job), cases), simulated=simulated).pairs
+
+
+def test_a_benchmark_is_run_once_and_its_score_is_that_of_the_job_file(
+    batchrun: CommandLine, project: TrialProject
+) -> None:
     kleister(project.root / "nda")
 
     first = batchrun("bench nda --simulate --json")
@@ -29,31 +41,24 @@ def test_a_benchmark_is_run_once_and_scored_again_for_nothing(batchrun: CommandL
     job = project.root / "nda/batchrun-bench/kleister-nda-dev-0.toml"
     assert run_end["event"] == "run_end"
     assert (scored["documents"], scored["unanswered"], scored["models"]) == (3, 0, ["claude-haiku-5-5"])
-    answers = workflow.answers_of(job, simulated=True).by_document
-    pairs = [(case.expected, answers[case.doc_id]) for case in kleister_nda.read(project.root / "nda").groups[0].cases]
+    pairs = pairs_of(job, project.root / "nda", simulated=True)
+    assert all(answer for _, answer in pairs)
     assert scored["scores"][0]["value"] == kleister_nda.scores(pairs)[0].value
     assert again.out.startswith("SIMULATED  Kleister-NDA dev-0 · 3 documents")  # and no summary of a run before
     assert f"F1, upper case              {scored['scores'][0]['value']:.4f}" in again.out
     assert "the numbers say nothing of a model" in again.out
     assert "answers are hidden" in again.out
 
+    job_text = job.read_text()
+    job.write_text(job_text.replace("claude-haiku-5-5", "claude-haiku-4-5"))
+    other = batchrun("bench nda --simulate --json").events[-1]
+    job.write_text(job_text)
+    limited = batchrun("bench nda --simulate --limit 1 --json").events[-1]
 
-def test_the_score_is_that_of_the_job_file_as_it_is(batchrun: CommandLine, project: TrialProject) -> None:
-    kleister(project.root / "nda")
-    job = project.root / "nda/batchrun-bench/kleister-nda-dev-0.toml"
-
-    def models() -> list[str]:
-        scored = batchrun("bench nda --simulate --json").events[-1]
-        return [model.removesuffix("-20251001") for model in scored["models"]]
-
-    first = models()
-    text = job.read_text()
-    job.write_text(text.replace("claude-haiku-5-5", "claude-haiku-4-5"))
-    other = models()
-    job.write_text(text)
-
-    # The answers of before are the answers again, and nothing is sent.
-    assert [first, other, models()] == [["claude-haiku-5-5"], ["claude-haiku-4-5"], ["claude-haiku-5-5"]]
+    # The score is that of the job file as it is: the answers of before are the answers again, and nothing is sent.
+    assert [one.removesuffix("-20251001") for one in other["models"]] == ["claude-haiku-4-5"]
+    assert limited["models"] == ["claude-haiku-5-5"]
+    assert 0 < limited["cost_usd"] < scored["cost_usd"]  # what the scored document cost, not the job
 
 
 def test_real_money_needs_a_cap_and_a_changed_job_file_stays(
@@ -64,16 +69,17 @@ def test_real_money_needs_a_cap_and_a_changed_job_file_stays(
     without = batchrun("bench nda")
     job = project.root / "nda/batchrun-bench/kleister-nda-dev-0.toml"
     job.write_text(job.read_text().replace("claude-haiku-5-5", "claude-haiku-4-5"))
-    too_low = batchrun("bench nda --max-cost 0.00001")
+    too_low = batchrun(f"bench nda --max-cost 0.00001 --limit 2 --job {job}")
     limited = batchrun("bench nda --max-cost 1 --limit 2")
 
     assert (without.code, too_low.code) == (3, 3)
     assert "no --max-cost is given. Nothing was sent." in without.err
     assert "--max-cost is $0.00001" in too_low.err
+    assert " bench nda --limit=2 --job=nda/batchrun-bench/kleister-nda-dev-0.toml --max-cost=0.0" in too_low.err
     assert limited.code == 0
     assert "2 documents · claude-haiku-4-5" in limited.out
     assert "the first 2 of 3 documents: this is not the benchmark's number" in limited.out
-    assert set(workflow.answers_of(job, simulated=False).by_document) == {"a.pdf", "b.pdf"}
+    assert [bool(answer) for _, answer in pairs_of(job, project.root / "nda", simulated=False)] == [True, True, False]
 
 
 def test_a_run_that_stops_has_no_score_and_the_same_command_goes_on(
@@ -105,7 +111,7 @@ def test_every_schema_is_a_job_and_a_document_without_an_answer_counts(
     assert [one["name"] for one in scored["scores"]][-2:] == ["value F1, short (2)", "value F1, long (1)"]
     as_text = (project.root / "bench/batchrun-bench/extractbench-02.toml").read_text()
     assert 'mode = "text"' in as_text
-    with Ledger.read(project.root / "bench/.batchrun/ledger.simulated.sqlite3") as ledger:
+    with Ledger.read(project.root / ".batchrun/ledger.simulated.sqlite3") as ledger:
         second, first = run_stories(ledger)
     assert first.cap_nusd == 10**9
     assert second.cap_nusd == 10**9 - first.committed_nusd  # the amount is for all jobs together
@@ -127,6 +133,12 @@ def test_a_job_of_ones_own_is_scored(batchrun: CommandLine, project: TrialProjec
     assert ran.code == 0
     assert "F1 at Jaccard 0.5" in ran.out
     assert not (project.root / "cuad/batchrun-bench").exists()
+
+    (project.root / "texts.jsonl").write_text("\n".join(map(json.dumps, rows[:2])))
+    too_few = batchrun(f"bench cuad --job {own} --simulate")
+
+    assert too_few.code == 2
+    assert "no document has the id Contract 2." in too_few.err
 
 
 UNUSABLE: dict[str, tuple[Callable[[Path], object], str]] = {

@@ -6,7 +6,6 @@ import json
 import re
 import sqlite3
 
-import duckdb
 import pytest
 from command_line import CommandLine, on_a_terminal
 from scripted_provider import ScriptedProvider, answer, lost
@@ -103,31 +102,26 @@ def test_csv_has_a_line_for_each_change_and_no_formula(
             ["docs/0002.txt", "pages", "", "3"],
         ]
     assert "3 changes written to changes.csv" in ran.err
-    batchrun(f"compare {runs[0]} last -o changes.csv --raw-cells")
-    assert FORMULA in (project.root / "changes.csv").read_text()
 
 
-@pytest.mark.parametrize("ending", ["json", "jsonl", "parquet"])
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
 def test_other_endings(batchrun: CommandLine, runs: Runs, project: TrialProject, ending: str) -> None:
     path = project.root / f"changes.{ending}"
     assert batchrun(f"compare {runs[0]} {runs[1]} -o {path}").code == 0
 
-    if ending == "parquet":
-        rows = [(*row[:2], *map(json.loads, row[2:])) for row in duckdb.read_parquet(str(path)).fetchall()]
-    else:
-        text = path.read_text()
-        rows = [
-            tuple(one.values()) for one in json.loads(text if ending == "json" else f"[{','.join(text.splitlines())}]")
-        ]
-    assert rows[0] == ("docs/0000.txt", "pages", 10, 11)
-    assert rows[2] == ("docs/0002.txt", "pages", None, 3)
+    text = path.read_text()
+    rows = json.loads(text if ending == "json" else f"[{','.join(text.splitlines())}]")
+    assert rows[0] == {"doc_id": "docs/0000.txt", "field": "pages", "before": 10, "now": 11}
+    assert rows[2] == {"doc_id": "docs/0002.txt", "field": "pages", "before": None, "now": 3}
 
 
 def test_a_file_that_cannot_be_written_is_told(batchrun: CommandLine, runs: Runs) -> None:
-    for ending in ("csv", "parquet"):
-        ran = batchrun(f"compare {runs[0]} last -o /dev/null/x.{ending}")
-        assert ran.code == 5
-        assert ran.err.startswith(f"error: /dev/null/x.{ending} cannot be written:")
+    ran = batchrun(f"compare {runs[0]} last -o /dev/null/x.csv")
+    assert ran.code == 5
+    assert ran.err.startswith("error: /dev/null/x.csv cannot be written:")
+    ran = batchrun(f"compare {runs[0]} last -o x.parquet")
+    assert (ran.code, ran.out) == (2, "")
+    assert "x.parquet has another ending than .csv, .jsonl, .json" in ran.err
 
 
 def test_json(batchrun: CommandLine, runs: Runs) -> None:
@@ -157,8 +151,7 @@ def test_two_jobs_whose_documents_and_several_keys_differ(batchrun: CommandLine,
     assert '  key      model.name: "claude-haiku-4-5" -> "claude-opus-4-5"\n' in said
     assert '           model.effort: the default -> "low"\n' in said
     assert "2 keys changed at once: the effect cannot be attributed to one of them" in said
-    assert "  only     0 documents only in the run before, 1 only in the run now\n" in said
-    assert "  answers  1 document answered only before, 0 answered only now\n" in said
+    assert re.search(r"\nonly in this run +0 +1\nanswered in this run alone +1 +0\n", said)
     assert re.search(r"failed +0 \(0.0%\) +1 \(33.3%\)", said)
     assert "changes, for example" not in said
     assert "next:" not in said
@@ -172,7 +165,7 @@ def test_gold_labels_say_what_is_better(batchrun: CommandLine, runs: Runs, proje
     assert [found[key] for key in ("documents", "cells", "right", "found")] == [2, 4, [3, 3], False]
     said = batchrun(f"compare {runs[0]} {runs[1]}").out
     assert "  gold     3 -> 3 right, of 4 labelled values in 2 documents\n" in said
-    assert "           no difference found; a difference of " in said
+    assert "           no difference found: too few documents\n" in said
 
 
 def test_an_answer_that_was_lost_may_have_been_billed(batchrun: CommandLine, runs: Runs, project: TrialProject) -> None:
@@ -214,9 +207,8 @@ def test_wrong_words(batchrun: CommandLine, runs: Runs) -> None:
         assert problem in ran.err
 
 
-@pytest.mark.parametrize("columns", [80, 200])
-def test_no_line_is_wider_than_the_terminal(runs: Runs, project: TrialProject, columns: int) -> None:
-    lines = on_a_terminal(project.root, f"compare {runs[0]} {runs[1]}", columns)
+def test_no_line_is_wider_than_the_terminal(runs: Runs, project: TrialProject) -> None:
+    lines = on_a_terminal(project.root, f"compare {runs[0]} {runs[1]}", 80)
 
     assert any(line.startswith("  docs/0001.txt") for line in lines)
-    assert [line for line in lines if len(line) > columns and "-m batchrun" not in line] == []
+    assert [line for line in lines if len(line) > 80 and "-m batchrun" not in line] == []

@@ -123,7 +123,7 @@ def test_fewer_than_20_documents_have_counts(batchrun: CommandLine, project: Tri
         f"trial run {run_id}: 7 of 8 values right by labels.csv\n  labels   4 documents, 2 fields\n"
     )
     assert "%" not in words
-    assert "kind        3 of 4  3 of 4           3 of 4\n" in words
+    assert "FIELD       RIGHT   PRECISION  RECALL\nkind        3 of 4  3 of 4     3 of 4\n" in words
 
 
 def test_documents_without_answer_count_and_those_of_other_runs_do_not(
@@ -163,8 +163,9 @@ def test_where_nothing_differs_it_says_what_would_have_been_found(
         ("eval trial --against trial", "both words mean the run"),
         ("eval nobody", "there is no run nobody"),
         ("eval trial --fail-under 95", "95.0 is not in the range"),
+        ("eval trial --fail-under nan", "'nan' is not a number"),
     ],
-    ids=["same run", "no run", "percent"],
+    ids=["same run", "no run", "percent", "no number"],
 )
 def test_wrong_words(batchrun: CommandLine, run_id: str, command: str, told: str) -> None:
     ran = batchrun(command)

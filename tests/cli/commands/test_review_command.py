@@ -10,11 +10,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from command_line import CommandLine, Ran
 from scripted_provider import ScriptedProvider, answer
 from trial_project import TrialProject
 
+from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import ExitCode
 from batchrun.quality.checks.result import CheckResult, CheckStatus
 
@@ -40,7 +42,7 @@ def given(project: TrialProject, documents: int = 3, *, has_law: bool = True, **
     sections = {
         "output": "evidence = true\nmax_repairs = 0",
         "output_fields": 'term = "integer"' + ('\nlaw = "string?"' if has_law else ""),
-        "review": "max_error = 0.2\nseed = 3",
+        "review": "max_error = 0.2",
     }
     project.job(**{**sections, **changes})
     provider = ScriptedProvider(script)
@@ -48,20 +50,38 @@ def given(project: TrialProject, documents: int = 3, *, has_law: bool = True, **
     return provider.sent
 
 
+@pytest.fixture(autouse=True)
+def _same_fields_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchrun.workflow.review.secrets.randbits", lambda _: 3)
+
+
 @pytest.fixture
 def at_terminal(batchrun: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Keys:
-    """Runs `review` at a terminal where these keys are pressed and these lines typed; the last key is `q`."""
+    """Runs `review` at a terminal where these keys are pressed and these lines typed; the last key is Ctrl-C."""
 
-    def run(keys: str, *typed: str, options: str = "") -> Ran:
-        pressed: Iterator[str] = iter([*keys, "q"])
-        lines = iter(typed)
+    def run(keys: str, *typed: str | Exception, options: str = "") -> Ran:
+        def following(given: Iterator[Any]) -> Callable[..., Any]:
+            def give(*_: object, **__: object) -> Any:
+                if isinstance(one := next(given), BaseException):
+                    raise one
+                return one
+
+            return give
+
         with monkeypatch.context() as patch:
-            patch.setattr("click.getchar", lambda: next(pressed))
-            patch.setattr("click.prompt", lambda *_, **__: next(lines))
+            patch.setattr("click.getchar", following(iter([*keys, KeyboardInterrupt()])))
+            patch.setattr("click.prompt", following(iter(typed)))
             patch.setattr("batchrun.cli.commands.review.is_terminal", lambda: True)
             return batchrun(f"review trial --reviewer ada {options}")
 
     return run
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
 
 
 def said(project: TrialProject) -> list[tuple[str, str, str, str | None, str]]:
@@ -83,17 +103,22 @@ def test_keys_review_one_field_after_the_other(project: TrialProject, at_termina
     assert "\x1b[31m" not in ran.out
     assert "\\x1b[31m\\u202e" in ran.out
     assert re.search(
-        r"promise: Of the 6 fields accepted without a person's eye, at most 20% are wrong, with 95% confidence; found"
+        r"promise  Of the 6 fields accepted without a person's eye, at most 20% are wrong, with 95% confidence; found"
         r" on \d fields drawn at random, 0 wrong\. It holds for these documents, this score and the reviewers' own eye;"
         r" an added document is not covered\.",
         ran.out,
     )
+    saved, promise, following = ran.out.splitlines()[-3:]
+    assert (saved, following) == (f"saved    {len(said(project))} reviews", "next     batchrun results jobs/trial.toml")
+    assert promise.startswith("promise  Of the 6 fields accepted")
 
 
 def test_a_typed_value_reaches_the_row_and_going_back_asks_again(project: TrialProject, at_terminal: Keys) -> None:
     given(project, documents=2, has_law=False)
-    ran = at_terminal("cccbr", "two", "", " 2 ")
+    ran = at_terminal("cccccbr", "two", "", click.Abort(), click.UsageError("no editor is there"), " 2 ")
     assert "'two' is not a whole number" in ran.err
+    assert "no editor is there" in ran.err
+    assert "saved    1 review\n" in ran.out, "the output has the corrections though the last key is Ctrl-C"
     ((drawn, field, verdict, value, who), second) = said(project)
     assert (drawn, field, verdict, value, who) == ("audit", "term", "corrected", "2", "ada")
     assert "before   corrected by ada" in ran.out
@@ -103,12 +128,17 @@ def test_a_typed_value_reaches_the_row_and_going_back_asks_again(project: TrialP
 
 
 def test_looking_and_skipping_say_nothing_and_the_queue_takes_whole_documents(
-    project: TrialProject, at_terminal: Keys
+    project: TrialProject, at_terminal: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given(project)
     looked = at_terminal("mbxs")
     assert said(project) == []
     assert looked.out.count("Made by Alder") > 2
+    assert "saved    0 reviews, 1 skipped\npromise  None yet: it takes about" in looked.out
+    with monkeypatch.context() as patch:
+        patch.setattr("batchrun.store.ledger.audits.Audits.output", lambda *_: None)
+        ran = at_terminal("A", options="--queue")
+    assert (ran.code, "the document has another answer now" in ran.err, said(project)) == (ExitCode.OK, True, [])
     ran = at_terminal("AAAA", options="--queue")
     assert "nothing is left to be reviewed in this stream" in ran.out
     assert [drawn for drawn, *_ in said(project)] == ["queue"] * 6
@@ -126,6 +156,10 @@ def test_a_document_with_a_failed_check_comes_early(
         rows=({"doc_id": "docs/2.txt"}, {"n": "1"}),
     )
     monkeypatch.setattr("batchrun.workflow.review.checks_of", lambda *_, **__: (failed,))
+    with monkeypatch.context() as patch:
+        patch.setattr("batchrun.store.output.publish.Output.publish", raising(LockedByAnother(project.database, "R")))
+        assert "is in use by R" in batchrun("review trial --html page.html").err
+    assert project.ask("select count(*) from audits") == [(0,)], "no score is frozen without the checks"
     batchrun("review trial --html page.html --queue --next 6")
     cells = Articles((project.root / "page.html").read_text("utf-8")).cells
     assert [one["doc"] for one in cells[::2]] == ["docs/0.txt", "docs/2.txt", "docs/1.txt"]
@@ -138,6 +172,7 @@ def test_without_a_terminal_or_its_section_it_says_what_to_do(project: TrialProj
     assert "--status" in ran.err
     assert "--html FILE" in ran.err
     assert project.ask("select count(*) from audits") == [(0,)]
+    assert batchrun("review trial --status --open").code == ExitCode.USAGE
     project.job()
     ran = batchrun("review trial --status")
     assert (ran.code, "[review] max_error = 0.05" in ran.err) == (ExitCode.USAGE, True)
@@ -150,7 +185,11 @@ def test_status_tells_how_it_stands_and_another_promise_needs_another_audit(
     project: TrialProject, batchrun: CommandLine, at_terminal: Keys
 ) -> None:
     given(project, documents=10)
-    assert "no audit is open yet: 11 if none is wrong" in batchrun("review trial --status").out
+    assert batchrun("review trial --status").out.splitlines() == [
+        "A promise of at most 20% takes 11 of the 20 fields if none of them is wrong, 17 if one is, 18 if two are."
+        " No audit is open yet.",
+        "next     batchrun review jobs/trial.toml",
+    ]
     assert batchrun("review trial --json").json["cells"] == 20
     at_terminal("ar")
     status = batchrun("review trial --json").json
@@ -195,7 +234,9 @@ def page(project: TrialProject, batchrun: CommandLine) -> str:
     return (project.root / "page.html").read_text("utf-8")
 
 
-def test_the_page_has_its_own_script_alone_and_all_texts_are_inert(page: str) -> None:
+def test_the_page_is_inert_and_a_hostile_file_is_refused_whole(
+    project: TrialProject, batchrun: CommandLine, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = Articles(page)
     assert len(found.cells) == 4
     assert found.tags.count("script") == found.tags.count("style") == 1
@@ -209,6 +250,7 @@ def test_the_page_has_its_own_script_alone_and_all_texts_are_inert(page: str) ->
     assert "default-src 'none'" in page
     assert "<mark>The term of this Agreement is" in page
     assert not re.search(r"""(?:src|href)=["']""", page)
+    _refuses_hostile_files(project, batchrun, page, monkeypatch)
 
 
 def exported(page: str, verdict: str = "accepted", typed: str = "", **changes: Any) -> dict[str, Any]:
@@ -234,7 +276,6 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "no name": lambda content: {**content, "reviewer": "\x1b[2J"},
     "long name": lambda content: {**content, "reviewer": "x" * 101},
     "too many": lambda content: {**content, "reviews": content["reviews"][:1] * 501},
-    "twice": lambda content: {**content, "reviews": [*content["reviews"], content["reviews"][-1]]},
     "more keys": lambda content: changed(content, more=1),
     "other document": lambda content: changed(content, doc="docs/\x1b[2J.txt"),
     "other field": lambda content: changed(content, field="_request_id"),
@@ -254,7 +295,7 @@ def changed(content: dict[str, Any], **values: Any) -> dict[str, Any]:
     return {**content, "reviews": [*entries[:-1], {**entries[-1], **values}]}
 
 
-def test_a_hostile_file_is_refused_whole(
+def _refuses_hostile_files(
     project: TrialProject, batchrun: CommandLine, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, spoilt in HOSTILE.items():
@@ -274,7 +315,8 @@ def test_an_import_is_recorded_once_and_without_answers_that_have_changed(
     project.document("0.txt", "changed")
     project.submit(ScriptedProvider(default=answer({"term_quote": "", "term": 1, "law_quote": "", "law": None})))
     left = sum(one["doc"] == "docs/0.txt" for one in content["reviews"])
-    assert f"{4 - left} reviews taken over, {left} left out" in imported(batchrun, project.root, content).out
+    twice = {**content, "reviews": [*content["reviews"], *content["reviews"]]}
+    assert f"{4 - left} reviews, {4 + left} left out" in imported(batchrun, project.root, twice).out
     assert {(verdict, who) for _, _, verdict, _, who in said(project)} == {("rejected", "ada")}
-    assert "0 reviews taken over, 4 left out: known" in imported(batchrun, project.root, content).out
+    assert "0 reviews, 4 left out: known" in imported(batchrun, project.root, content).out
     assert len(said(project)) == 4 - left

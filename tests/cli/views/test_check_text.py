@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree as ET
 
-from batchrun.cli.views.check_text import failing_lines, junit
+from batchrun.cli.views.check_text import failing_lines, junit_xml
 from batchrun.errors import ExitCode
 from batchrun.job.check_section import Severity
 from batchrun.quality.checks.result import CheckResult, CheckStatus
@@ -22,7 +22,7 @@ ALL = [result(f"{status} {EVIL}", status) for status in CheckStatus] + [result("
 
 
 def test_junit_is_well_formed_and_counts() -> None:
-    suite = ET.fromstring(junit(ALL, job="trial"))
+    suite = ET.fromstring(junit_xml(ALL, job="trial"))
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "1", "1")
     assert [[child.tag for child in case] for case in suite] == [
         ["system-out"], ["failure"], ["error"], ["system-out"],

@@ -9,8 +9,9 @@ from scripted_provider import ScriptedProvider, answer
 from trial_project import TrialProject
 
 from batchrun.job.load import load_job
-from batchrun.quality.checks.drift import Sample, compared, drift
+from batchrun.quality.checks.drift import compared, drift
 from batchrun.quality.checks.result import CheckResult, CheckStatus
+from batchrun.quality.distribution import Distribution
 from batchrun.statistics.drift import DriftLevel
 from batchrun.store.ledger.ledger import Ledger
 
@@ -25,16 +26,16 @@ FIELDS: dict[str, tuple[str, Draw]] = {
 }
 
 
-def sampled(draw: random.Random, answers: int) -> dict[str, Sample]:
+def sampled(draw: random.Random, answers: int) -> dict[str, Distribution]:
     """The answers of a run over twenty fields, a tenth of them null."""
-    samples = {name: Sample(kind) for name, (kind, _) in FIELDS.items()}
+    samples = {name: Distribution(kind) for name, (kind, _) in FIELDS.items()}
     for name, (_, value) in FIELDS.items():
         for _ in range(answers):
             samples[name].add(None if draw.random() < 0.1 else value(draw))
     return samples
 
 
-def alarms(old: dict[str, Sample], new: dict[str, Sample]) -> set[str]:
+def alarms(old: dict[str, Distribution], new: dict[str, Distribution]) -> set[str]:
     return {f"{row['field']} {row['compared']}" for row, level in compared(old, new) if level is DriftLevel.ALARM}
 
 
@@ -61,19 +62,19 @@ def test_a_field_that_changed_gives_an_alarm(alarm: str, change: tuple[str, Draw
     draw = random.Random(18)
     old, new = sampled(draw, 200), sampled(draw, 200)
     name, value = change
-    new[name] = Sample(new[name].kind)
+    new[name] = Distribution(new[name].kind)
     for _ in range(200):
         new[name].add(value(draw))
     assert alarm in alarms(old, new)
 
 
 def test_values_of_another_type_are_left_out() -> None:
-    number, day = Sample("number"), Sample("date")
+    number, day = Distribution("number"), Distribution("date")
     for value in ("12 months", 10**400, [1], {}, None, 1):
         number.add(value)
         day.add(value)
-    assert (number.numbers, day.numbers, number.nulls) == ([1.0], [], {False: 5, True: 1})
-    words = Sample("string")
+    assert ([*number.numbers], [*day.numbers], number.nulls, number.not_null) == ([1.0], [], 1, 5)
+    words = Distribution("string")
     words.add(["no", "text"])
     assert words.categories.total() == 1
 

@@ -1,5 +1,6 @@
 """A query of the job file can read the output and do nothing else, in bounded time and memory."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,10 +46,10 @@ def test_a_hostile_query_has_no_answer(database: Path, sql: str, reason: str) ->
     (folder / "secret.txt").write_text("secret")
     (folder / "secret.csv").write_text("secret")
     before = database.read_bytes()
-    found = answer(database, sql.format(folder=folder), unguarded)
-    assert isinstance(found, NoAnswer)
-    assert reason in found.reason
-    assert len(found.reason) <= 500
+    with pytest.raises(NoAnswer) as refused:
+        answer(database, sql.format(folder=folder), unguarded)
+    assert reason in str(refused.value)
+    assert len(str(refused.value)) <= 500
     assert database.read_bytes() == before
     assert not [*folder.glob("made*")]
 
@@ -56,19 +57,20 @@ def test_a_hostile_query_has_no_answer(database: Path, sql: str, reason: str) ->
 def test_a_query_cannot_make_duckdb_write_a_log(database: Path) -> None:
     """DuckDB 1.4 returns nothing, and DuckDB 2.0 says that its settings are locked."""
     made = database.parent / "made"
-    answer(database, f"from enable_logging('QueryLog', storage = 'file', storage_path = '{made}'), t", unguarded)
+    with contextlib.suppress(NoAnswer):
+        answer(database, f"from enable_logging('QueryLog', storage = 'file', storage_path = '{made}'), t", unguarded)
     assert not made.exists()
 
 
 def test_an_output_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "text.duckdb").write_text("no database")
-    assert "not a DuckDB file" in answer(tmp_path / "text.duckdb", "select 1", unguarded).reason  # type: ignore[union-attr]
-    assert "no such file" in answer(tmp_path / "none.duckdb", "select 1", unguarded).reason  # type: ignore[union-attr]
+    for name, reason in {"text": "not a DuckDB file", "none": "no such file"}.items():
+        with pytest.raises(NoAnswer, match=reason):
+            answer(tmp_path / f"{name}.duckdb", "select 1", unguarded)
 
 
 def test_names_and_values_are_cut_and_counted(database: Path) -> None:
     found = answer(database, f'select 1 as "{"n" * 10_000}", 2 as b, 3 as b', unguarded)
-    assert isinstance(found, Answer)
     assert [(len(name), value) for name, value in found.rows[0].items()] == [(200, "1"), (1, "2"), (3, "3")]
 
 
@@ -81,14 +83,12 @@ def ask(database: Path) -> Iterator[Ask]:
 @pytest.mark.slow
 def test_memory_that_duckdb_does_not_count_is_bounded_too(ask: Ask) -> None:
     """In this process the query would take 4 GB, and two minutes that nothing can interrupt."""
-    found = ask("select repeat('a', 4_000_000_000)")
-    assert isinstance(found, NoAnswer)
-    assert "memory" in found.reason
+    with pytest.raises(NoAnswer, match="memory"):
+        ask("select repeat('a', 4_000_000_000)")
 
 
 @pytest.mark.slow
 def test_an_endless_query_is_stopped_and_the_next_one_answered(ask: Ask) -> None:
-    endless = ask("select count(*) from t a, t b, t c, t d")
-    assert isinstance(endless, NoAnswer)
-    assert "took too long and was stopped: it may take 0.3 seconds" in endless.reason
+    with pytest.raises(NoAnswer, match=r"took too long and was stopped: it may take 0\.3 seconds"):
+        ask("select count(*) from t a, t b, t c, t d")
     assert ask("select count(*) from t") == Answer(({"count_star()": "1000"},), 1)

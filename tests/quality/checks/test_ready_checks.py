@@ -140,6 +140,20 @@ def test_nothing_to_measure_passes(folder: Path, kind: str) -> None:
     assert (result.status, result.number, result.sentence) == ("passed", None, "there is nothing to measure yet")
 
 
+def test_more_fields_are_measured_than_an_answer_has_columns(folder: Path) -> None:
+    with duckdb.connect(str(folder / "wide.duckdb")) as connection:
+        columns = ", ".join(f"{'null' if number == 40 else number}::integer as n{number}" for number in range(50))
+        connection.execute(f"create table good as select 'a' as doc_id, {columns}")
+    fields = "".join(f'n{number} = "integer"\n' for number in range(50))
+    job_file = folder / "wide.toml"
+    named = [f"n{number}" for number in range(50)]
+    check = f'type = "null_rate"\nfields = {named}\nmax = 0\n[store]\ntable = "good"\n'
+    job_file.write_text(JOB.replace("kind = {", f"{fields}kind = {{") + check)
+    job = load_job(job_file)
+    result = check_output(job.spec.check[0], job, functools.partial(answer, folder / "wide.duckdb", guard=unguarded))
+    assert result.sentence.startswith("n40 is null in 100% of the rows")
+
+
 def test_a_warning_fails_nothing(folder: Path) -> None:
     result = checked(folder, 'sql = "from good"\nseverity = "warn"')
     assert (result.status, result.fails) == (CheckStatus.FAILED, False)

@@ -48,15 +48,15 @@ def test_the_hits_are_the_maximum_matching(expected: list[str], given_words: lis
 
 
 def test_nothing_expected_and_nothing_given_is_right_and_something_given_is_wrong() -> None:
-    assert benchmark.f1([(0, 0, 0)]) == 1.0
-    assert benchmark.f1([(0, 0, 2)]) == benchmark.f1([(0, 2, 0)]) == 0.0
+    assert benchmark.micro_f1([(0, 0, 0)]) == 1.0
+    assert benchmark.micro_f1([(0, 0, 2)]) == benchmark.micro_f1([(0, 2, 0)]) == 0.0
 
 
 def test_the_interval_leaves_out_five_of_200_values_at_each_end() -> None:
     seen = list[float]()
 
     def metric(rows: object) -> float:
-        seen.append(benchmark.f1(rows))  # type: ignore[arg-type]
+        seen.append(benchmark.micro_f1(rows))  # type: ignore[arg-type]
         return seen[-1]
 
     interval = benchmark.resampled([(right, 3, 3) for right in (0, 1, 2, 3)], metric)

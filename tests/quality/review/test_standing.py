@@ -84,7 +84,7 @@ def test_a_long_audit_without_an_error_promises_of_all_documents() -> None:
     audit = audit_of({f"d{number:03}": number / 100 for number in range(100)})
     queue = audited(audit, 100).queue
     assert queue.promised
-    assert (queue.share, queue.accepted_cells, queue.audited, queue.wrong) == (0.0, 200, 100, 0)
+    assert (queue.documents, queue.tested.total, queue.tested.seen, queue.tested.wrong) == ((), 200, 100, 0)
 
 
 def test_a_score_that_knows_the_wrong_ones_gives_a_short_queue() -> None:
@@ -92,9 +92,9 @@ def test_a_score_that_knows_the_wrong_ones_gives_a_short_queue() -> None:
     wrong = [Cell(f"d{number:03}", "law") for number in range(91, 100)] + [Cell("d095", "term")]
     queue = audited(audit, 150, wrong=wrong).queue
     assert queue.promised
-    assert 0 < queue.share <= 0.12
+    assert 0 < len(queue.documents) <= 12
     assert queue.documents[:3] == ("d099", "d098", "d097")
-    assert queue.wrong <= 0.05 * queue.accepted_cells
+    assert queue.tested.wrong <= 0.05 * queue.tested.total
 
 
 def test_a_useless_score_gives_no_promise_and_is_found_out() -> None:
@@ -121,8 +121,8 @@ def test_more_errors_than_a_promise_allows_end_it_at_once() -> None:
 
 def test_documents_of_one_score_are_accepted_together() -> None:
     audit = audit_of(50)
-    assert audited(audit, 90).queue.share == 0.0
-    assert standing(audit).first_accepted == audit.documents.keys()
+    assert audited(audit, 90).queue.documents == ()
+    assert standing(audit).queue.tested.total == 100
 
 
 # --- what is reviewed next

@@ -20,7 +20,7 @@ class Judgement(Enum):
     """What a look at a setting decides."""
 
     DROPPED = "dropped"
-    TAKEN = "taken"
+    TAKEN = "chosen"
     GOES_ON = "goes on"
     UNDECIDED = "undecided"
 

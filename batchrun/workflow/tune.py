@@ -20,29 +20,20 @@ from batchrun.planning.selection import Selection
 from batchrun.quality.evaluate import match_rules
 from batchrun.quality.tune.standing import Standing, Truth, measured
 from batchrun.quality.tune.verdict import Ending, Row, State, Verdict, verdict_of
-from batchrun.statistics.ladder import FIRST_LOOK, Climb, Judgement
+from batchrun.statistics.ladder import FIRST_LOOK, Climb
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.runs import Runs
-from batchrun.store.ledger.tunes import BegunTune, TunedAnswer, Tunes
+from batchrun.store.ledger.tunes import TunedAnswer, Tunes
 from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.submit import submit
 from batchrun.workflow.tune_plan import (
     ASKED_AGAIN,
     Candidate,
     OpenTune,
-    TuneOptions,
     TunePlan,
-    plan_tune,
     planned,
     refusal_of,
 )
-
-STATES = {
-    Judgement.DROPPED: State.DROPPED,
-    Judgement.TAKEN: State.CHOSEN,
-    Judgement.UNDECIDED: State.UNDECIDED,
-    Judgement.GOES_ON: State.ASKED,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,25 +70,21 @@ class Tune:
     """One tune; `run` may be called once."""
 
     open_tune: OpenTune
+    plan: TunePlan
     caller: Caller
-    options: TuneOptions
-    show: Callable[[TunePlan], None]
-    """Shows the plan before anything is sent, and before the plan is refused."""
+    options: SubmitOptions
     told: Callable[[Row], None]
     """Hears of every look at a setting."""
-    _plan: TunePlan = field(init=False)
-    _begun: BegunTune | None = None
-    """None before the first request, unless an unfinished tune goes on."""
+    _after_attempt: int | None = None
+    """The last attempt before the tune. None before the first request, unless an unfinished tune goes on."""
     _has_sent: bool = False
     _rows: list[Row] = field(init=False, default_factory=list)
     _self_agreement: Interval | None = None
 
-    async def run(self, labels: Truth | None = None) -> TuneReport:
-        """Tune the job. Raises Refused with nothing sent; what goes wrong later is in the report."""
-        self._plan = await plan_tune(self.open_tune, self.options, labels or {})
-        self.show(self._plan)
-        self._rows = [candidate.row for candidate in self._plan.candidates]
-        self._begun = self._tunes.unfinished(self._plan.digest)
+    async def run(self) -> TuneReport:
+        """Carry out the plan. Raises Refused with nothing sent; what goes wrong later is in the report."""
+        self._rows = [candidate.row for candidate in self.plan.candidates]
+        self._after_attempt = self._tunes.unfinished(self.plan.digest)
         halted: BatchrunError | None = None
         try:
             await self._climb()
@@ -105,23 +92,22 @@ class Tune:
             if not self._has_sent or not any(row.standing for row in self._rows):
                 raise
             halted = problem
-        spent_nusd = self._spent_nusd()
-        if self._begun and not halted:
+        if self._after_attempt is not None and not halted:
             with self._ledger.transaction():
-                self._tunes.end(self._begun)
+                self._tunes.end()
         return TuneReport(
-            plan=self._plan,
+            plan=self.plan,
             rows=tuple(self._rows),
-            verdict=verdict_of(self._rows, self._plan.target, is_whole=halted is None),
+            verdict=verdict_of(self._rows, self.plan.target, is_whole=halted is None),
             self_agreement=self._self_agreement,
-            spent_nusd=spent_nusd,
+            spent_nusd=self._spent_nusd(),
             halted=halted,
         )
 
     # --- the ladder
 
     async def _climb(self) -> None:
-        plan, settings = self._plan, len(self._rows)
+        plan, settings = self.plan, len(self._rows)
         truth = plan.labels
         if plan.by_agreement:
             settings -= 1
@@ -129,7 +115,7 @@ class Tune:
         climb = Climb(settings, len(plan.documents), plan.target)
         while (step := climb.step) is not None:
             standing = await self._standing(step.setting, step.documents, truth)
-            self._tell(step.setting, standing, STATES[climb.tell(standing.accuracy)])
+            self._tell(step.setting, standing, State(climb.tell(standing.accuracy).value))
         if climb.taken is not None:
             for number in range(climb.taken + 1, settings):
                 standing = await self._standing(number, FIRST_LOOK, truth)
@@ -141,17 +127,17 @@ class Tune:
 
     async def _standing(self, number: int, documents: int, truth: Truth) -> Standing:
         """Ask a setting about the first so many documents, and measure its answers."""
-        doc_ids = self._plan.documents[:documents]
-        answers = await self._answers(self._plan.candidates[number], doc_ids)
+        doc_ids = self.plan.documents[:documents]
+        answers = await self._answers(self.plan.candidates[number], doc_ids)
         return measured(doc_ids, answers, truth, self._rules)
 
     async def _strongest(self, number: int) -> Truth:
         """Ask the strongest setting about all documents, and again about some. Returns its answers under the labels."""
-        candidate, doc_ids = self._plan.candidates[number], self._plan.documents
-        self._rows[number] = replace(self._rows[number], state=State.ASKED)
+        candidate, doc_ids = self.plan.candidates[number], self.plan.documents
+        self._rows[number] = replace(self._rows[number], state=State.GOES_ON)
         answers = await self._answers(candidate, doc_ids)
         given = {doc_id: one.values for doc_id, one in answers.items() if one.values is not None}
-        truth = {doc_id: {**given.get(doc_id, {}), **self._plan.labels.get(doc_id, {})} for doc_id in doc_ids}
+        truth = {doc_id: {**given.get(doc_id, {}), **self.plan.labels.get(doc_id, {})} for doc_id in doc_ids}
         self._tell(number, measured(doc_ids, answers, truth, self._rules), State.STRONGEST)
         some = doc_ids[:ASKED_AGAIN]
         again = await self._answers(await asked_again(candidate), some)
@@ -170,26 +156,24 @@ class Tune:
         return {doc_id: answers[request_id] for doc_id, request_id in asked.items() if request_id in answers}
 
     async def _send(self, candidate: Candidate, doc_ids: Sequence[str]) -> None:
-        opened, options = candidate.opened, self.options
+        opened = candidate.opened
         self._begin()
         run = Runs(self._ledger).open_run(opened.name, candidate.plan.fingerprint)
         spent_nusd = self._spent_nusd(besides=run.run_no if run else None)
-        if spent_nusd >= self._plan.cap.limit:
+        if spent_nusd >= self.plan.cap.limit:
             raise self._cap_reached()
         summary = await submit(
             opened,
             Selection(ids=frozenset(doc_ids)),
             self.caller,
             show=lambda _: None,
-            options=SubmitOptions(
-                max_cost_nusd=self._plan.cap.limit - spent_nusd,
+            options=replace(
+                self.options,
+                max_cost_nusd=self.plan.cap.limit - spent_nusd,
                 pay_again=True,
                 partial=True,  # the tune's cap stops the run; the estimate was held against the cap before
                 partial_answers=True,
-                route=options.route,
                 reasks_all=True,
-                typed=options.typed,
-                speed=options.speed,
             ),
         )
         if halted := summary.halted:
@@ -206,19 +190,19 @@ class Tune:
         """Begin the tune before its first request, or go on with it. Raises Refused if nothing is to be sent."""
         if self._has_sent:
             return
-        spent_nusd, partial_answers = self._spent_nusd(), self.options.partial_answers
-        if refused := refusal_of(self._plan, self.open_tune, spent_nusd=spent_nusd, partial_answers=partial_answers):
+        if refused := refusal_of(self.plan, self.open_tune, spent_nusd=self._spent_nusd()):
             raise refused
-        if not self._begun:
+        if self._after_attempt is None:
             with self._ledger.transaction():
-                self._begun = self._tunes.begin(self._plan.digest)
+                self._after_attempt = self._tunes.begin(self.plan.digest)
         self._has_sent = True
 
     def _spent_nusd(self, *, besides: int | None = None) -> int:
-        return self._tunes.committed_nusd(self._begun, besides=besides) if self._begun else 0
+        after = self._after_attempt
+        return 0 if after is None else self._tunes.committed_nusd(after, besides=besides)
 
     def _cap_reached(self) -> Stopped:
-        cap = self._plan.cap
+        cap = self.plan.cap
         return Stopped(
             f"the cap of the tune is reached: {dollars(self._spent_nusd())} of {dollars(cap.limit)}{said(cap)}"
             " is spent or reserved.",

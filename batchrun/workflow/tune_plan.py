@@ -37,24 +37,6 @@ ASKED_AGAIN = 30
 """About how many documents the strongest setting answers a second time, to find how often it agrees with itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TuneOptions:
-    """What a command says over [tune]."""
-
-    target: float | None = None
-    documents: int | None = None
-    max_cost_nusd: int | None = None
-    """A lower cap than that of the job file."""
-    route: str = "stream"
-    by_agreement: bool = False
-    """Whether settings are compared with the strongest one although there are labels."""
-    partial_answers: bool = False
-    typed: tuple[str, ...] = ()
-    """The command, as in `Plan.typed`."""
-    speed: float = 1.0
-    """The speed of the simulator's clock."""
-
-
 @dataclass(frozen=True, slots=True)
 class OpenTune:
     """A job that is open for a tune, under the tune's own name."""
@@ -91,8 +73,6 @@ class TunePlan:
     """The documents in the order in which every setting answers them."""
     possible: int
     """How many documents could have been chosen."""
-    typed: tuple[str, ...]
-    """The command, as in `Plan.typed`."""
     target: float
     labels: Truth
     """The gold labels; empty if there are none."""
@@ -100,8 +80,6 @@ class TunePlan:
     """Whether answers are held against those of the strongest setting, where no label says what is right."""
     expected_nusd: float
     """The expected cost, in the costliest case that `quality.tune.verdict.expected_nusd` knows."""
-    full_nusd: float
-    """The cost if every setting answered all documents."""
     cap: Cap
     """The most that the tune may cost, and who says so."""
 
@@ -113,10 +91,15 @@ class TunePlan:
 
 
 @contextlib.contextmanager
-def open_tune(path: Path, *, simulated: bool) -> Iterator[OpenTune]:
-    """Read the job file and its [tune], and take the tune of the job for this process."""
+def open_tune(path: Path, *, simulated: bool, **said: object) -> Iterator[OpenTune]:
+    """Read the job file and its [tune], and take the tune of the job for this process.
+
+    What is `said` of the target and the number of documents counts before what the job file says.
+    """
     job, today = read_job(path), utc_today()
     content = job.path.read_bytes()
+    tune = job.spec.tune.model_copy(update={key: value for key, value in said.items() if value is not None})
+    job = replace(job, spec=job.spec.model_copy(update={"tune": tune}))
     settings = read_settings(job, prices_of(job, today=today), today=today)
     with opened_job(to_tune(job, settings[0]), simulated=simulated, to_run=True) as opened:
         yield OpenTune(job, settings, opened, content)
@@ -142,35 +125,32 @@ def to_tune(job: JobFile, setting: Setting) -> JobFile:
     return replace(variant(job, setting), spec=spec.model_copy(update=changes)).under(spec.job.name + TUNED)
 
 
-async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth) -> TunePlan:
+async def plan_tune(tune: OpenTune, options: SubmitOptions, labels: Truth, *, by_agreement: bool) -> TunePlan:
     """Choose the documents and plan every setting.
 
     Raises Refused if the tune could not prove its target, and UsageProblem if there is nothing to compare.
     """
     section = tune.job.spec.tune
-    by_agreement = options.by_agreement or not labels
+    by_agreement = by_agreement or not labels
     if by_agreement and len(tune.settings) == 1:
         raise UsageProblem(
             f"[tune] of the job {tune.job.spec.job.name} has one setting, and nothing to compare the setting with.",
             hint='name what to try in [tune], such as models = ["claude-haiku-4-5", "claude-sonnet-5-5"]',
         )
-    target = options.target if options.target is not None else section.target
+    target = section.target
     among = None if by_agreement else [doc_id for doc_id, values in labels.items() if values]
-    possible, refs = await chosen_documents(tune.opened, options.documents or section.documents, among)
+    possible, refs = await chosen_documents(tune.opened, section.documents, among)
     if problem := too_few(len(refs), possible, target, labelled=not by_agreement):
         raise problem
     chosen = replace(tune.opened, source=ChosenDocuments(tune.opened.source, tuple(refs)))
     found = [await _candidate(tune.job, setting, chosen) for setting in tune.settings]
     order = {effort: at for at, effort in enumerate((None, "low", "medium", "high", "xhigh", "max"))}
     found.sort(key=lambda one: (one.row.planned_nusd, order[one.row.setting.effort]))
-    prices, fields = [one.row.planned_nusd for one in found], len(tune.job.fields.definitions)
-    number, extra = len(refs), 0.0
+    prices, number, extra = [one.row.planned_nusd for one in found], len(refs), 0.0
     if by_agreement:
-        *climbed, strongest = prices
-        extra = strongest * (number + min(ASKED_AGAIN, number))
-    else:
-        climbed = prices
-    cap = caps_of(tune.opened.job, SubmitOptions(max_cost_nusd=options.max_cost_nusd)).run
+        extra = prices.pop() * (number + min(ASKED_AGAIN, number))
+    expected = expected_nusd(prices, number, target, fields=len(tune.job.fields.definitions)) + extra
+    cap = caps_of(tune.opened.job, options).run
     if cap.origin is Origin.JOB and section.max_cost_nusd:
         cap = replace(cap, key="tune.max_cost_usd")
     return TunePlan(
@@ -179,12 +159,10 @@ async def plan_tune(tune: OpenTune, options: TuneOptions, labels: Truth) -> Tune
         candidates=found,
         documents=[ref.doc_id for ref in refs],
         possible=possible,
-        typed=options.typed,
         target=target,
         labels=labels,
         by_agreement=by_agreement,
-        expected_nusd=expected_nusd(climbed, number, target, fields=fields) + extra,
-        full_nusd=number * sum(climbed) + extra,
+        expected_nusd=expected,
         cap=cap,
     )
 
@@ -236,14 +214,13 @@ def _beside_the_ledger(opened: OpenJob) -> Iterator[Planner]:
         yield replace(opened, ledger=ledger).planner(SubmitOptions(pay_again=True))
 
 
-def refusal_of(plan: TunePlan, tune: OpenTune, *, spent_nusd: int, partial_answers: bool) -> Refused | None:
+def refusal_of(plan: TunePlan, tune: OpenTune, *, spent_nusd: int) -> Refused | None:
     """Return why nothing is sent for a tune that has spent so much already, or None if its requests are sent."""
     for candidate in plan.candidates:
-        if (reply := candidate.plan.mostly_cut) and not partial_answers:
+        if reply := candidate.plan.mostly_cut:
             return Refused(
                 f"{candidate.row.setting.words}: {cut_words(reply)}. Nothing was sent.",
-                hint="raise max_tokens in [model], take the setting out of [tune], or send all the same:"
-                " --partial-answers",
+                hint="raise max_tokens in [model], or take the setting out of [tune]",
             )
     amounts, fewer = f"the tune is expected to cost {dollars(plan.expected_nusd)}", "try fewer settings or --documents"
     if plan.expected_nusd > plan.cap.limit:

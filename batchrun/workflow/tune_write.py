@@ -6,33 +6,43 @@ import shutil
 import tempfile
 from codecs import BOM_UTF8
 from dataclasses import dataclass
+from difflib import unified_diff
 from pathlib import Path
 
-from batchrun.errors import EnvironmentProblem, UsageProblem
+from batchrun.errors import BatchrunError, EnvironmentProblem, UsageProblem
 from batchrun.job.load import load_job
-from batchrun.quality.tune.job_text import diff, written
+from batchrun.quality.tune.job_text import written
 from batchrun.quality.tune.settings import Setting, variant
 from batchrun.workflow.tune_plan import OpenTune
 
 
 @dataclass(frozen=True, slots=True)
-class JobChange:
-    """A job file that has another setting."""
+class Edit:
+    """What became of the job file."""
 
-    after: bytes
-    diff: tuple[str, ...]
-    """The lines of a unified diff. Empty if the job has the setting already."""
+    diff: tuple[str, ...] = ()
+    """The lines of a unified diff. Empty if the job has the setting already, or if no setting is named."""
+    is_written: bool = False
+    problem: BatchrunError | None = None
+    """Why the job file could not be changed."""
 
 
-def job_change(tune: OpenTune, setting: Setting) -> JobChange:
-    """Make the change that gives the job a setting. Raises UsageProblem if a program cannot make the change."""
-    before = tune.content.decode("utf-8-sig")
-    after = written(before, tune.job, setting)
+def edit_job(tune: OpenTune, setting: Setting, *, writes: bool) -> Edit:
+    """Give the job file a setting; the file is written if `writes` says so. What goes wrong is part of the edit."""
+    before, name = tune.content.decode("utf-8-sig"), os.path.relpath(tune.job.path)
     mark = BOM_UTF8 if tune.content.startswith(BOM_UTF8) else b""
-    return JobChange(mark + after.encode("utf-8"), tuple(diff(before, after, name=os.path.relpath(tune.job.path))))
+    diff = tuple[str, ...]()
+    try:
+        after = written(before, tune.job, setting)
+        diff = tuple(unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="", n=2))
+        if writes and diff:
+            _write(tune, setting, mark + after.encode("utf-8"))
+    except BatchrunError as problem:
+        return Edit(diff, problem=problem)
+    return Edit(diff, is_written=writes and bool(diff))
 
 
-def write_job(tune: OpenTune, change: JobChange, setting: Setting) -> None:
+def _write(tune: OpenTune, setting: Setting, content: bytes) -> None:
     """Replace the job file, all at once. Raises UsageProblem if the file has changed, or would not have the setting."""
     path = tune.job.path
     try:
@@ -40,7 +50,7 @@ def write_job(tune: OpenTune, change: JobChange, setting: Setting) -> None:
         with contextlib.ExitStack() as undone:
             undone.callback(Path(name).unlink, missing_ok=True)
             with os.fdopen(handle, "wb") as file:
-                file.write(change.after)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             _check(tune, Path(name), setting)

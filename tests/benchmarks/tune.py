@@ -21,8 +21,9 @@ from trial_project import TrialProject, caller_of
 
 from batchrun.cli.interrupts import run_async
 from batchrun.quality.tune.verdict import Ending
-from batchrun.workflow.tune import Tune
-from batchrun.workflow.tune_plan import TuneOptions, open_tune
+from batchrun.workflow.open_job import SubmitOptions
+from batchrun.workflow.tune import Tune, TuneReport
+from batchrun.workflow.tune_plan import open_tune, plan_tune
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,8 +62,13 @@ def drawn(accuracies: list[float], seed: int, root: Path) -> Drawn:
     labels = {f"docs/{number:04}.txt": right_values(f"document {number:04}") for number in range(DOCUMENTS)}
     with open_tune(path, simulated=False) as opened:
         caller = caller_of(models, lambda _: None)
-        tune = Tune(opened, caller, TuneOptions(), lambda _: None, lambda _: None)
-        report = run_async(tune.run(labels))
+        options = SubmitOptions(route="stream")
+
+        async def tuned() -> TuneReport:
+            plan = await plan_tune(opened, options, labels, by_agreement=False)
+            return await Tune(opened, plan, caller, options, lambda _: None).run()
+
+        report = run_async(tuned())
     assert report.halted is None, report.halted
     prices = {model_name(at): at + 1 for at in range(SETTINGS)}
     paid = sum(prices[model] * count for model, count in models.count.items())

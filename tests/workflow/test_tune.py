@@ -12,9 +12,10 @@ from trial_project import TrialProject, caller_of
 from batchrun.cli.interrupts import run_async
 from batchrun.errors import ExitCode, Refused, UsageProblem
 from batchrun.quality.tune.verdict import Ending, Row, State
+from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.tune import Tune, TuneReport
-from batchrun.workflow.tune_plan import TuneOptions, TunePlan, open_tune
-from batchrun.workflow.tune_write import job_change, write_job
+from batchrun.workflow.tune_plan import TunePlan, open_tune, plan_tune
+from batchrun.workflow.tune_write import edit_job
 
 pytestmark = pytest.mark.slow
 
@@ -36,13 +37,25 @@ class Tuner:
     looks: list[Row] = field(default_factory=list)
 
     def __call__(
-        self, provider: Any, gold: Mapping[str, Mapping[str, Any]] | None = None, told: Any = None, **options: Any
+        self,
+        provider: Any,
+        gold: Mapping[str, Mapping[str, Any]] | None = None,
+        told: Any = None,
+        *,
+        by_agreement: bool = False,
+        max_cost_nusd: int | None = None,
+        **said: Any,
     ) -> TuneReport:
-        with open_tune(self.path, simulated=False) as opened:
+        with open_tune(self.path, simulated=False, **said) as opened:
             caller = caller_of(provider, self.project.events.append)
             told = told or self.looks.append
-            tune = Tune(opened, caller, TuneOptions(**options), self.plans.append, told)
-            return run_async(tune.run(gold))
+            options = SubmitOptions(route="stream", max_cost_nusd=max_cost_nusd)
+
+            async def tuned() -> TuneReport:
+                self.plans.append(await plan_tune(opened, options, gold or {}, by_agreement=by_agreement))
+                return await Tune(opened, self.plans[-1], caller, options, told).run()
+
+            return run_async(tuned())
 
 
 @pytest.fixture
@@ -73,7 +86,6 @@ def test_the_cheapest_that_holds_is_named_and_nothing_is_sent_or_touched_twice(t
     assert report.spent_nusd == sum(
         cost for (cost,) in project.ask("select cost_nusd from attempts where job != 'trial'")
     )
-    assert tune.plans[0].expected_nusd <= tune.plans[0].full_nusd
     assert (project.statuses(), project.rows("select * from trial order by doc_id")) == (statuses, rows)
     assert sorted(path.name for path in (project.root / "results").iterdir()) == [".gitignore", "out.duckdb"]
 
@@ -83,8 +95,7 @@ def test_the_cheapest_that_holds_is_named_and_nothing_is_sent_or_touched_twice(t
     assert (again.asked, repeated.spent_nusd, states(repeated)) == ([], 0, states(report))
 
     with open_tune(tune.path, simulated=False) as opened:
-        change = job_change(opened, report.verdict.row.setting)
-        write_job(opened, change, report.verdict.row.setting)
+        assert edit_job(opened, report.verdict.row.setting, writes=True).is_written
     assert f'name = "{model_name(1)}"   # the dearest' in tune.path.read_text()
     summary = project.submit(again)
     assert (again.asked, summary.exit_code) == ([], ExitCode.OK)  # the tune has paid for all of them
@@ -205,12 +216,10 @@ def test_a_model_that_only_fails_is_dropped_and_stops_nothing(tune):
 
 def test_a_job_file_that_has_changed_is_not_overwritten(tune):
     with open_tune(tune.path, simulated=False) as opened:
-        setting = opened.settings[0]
-        change = job_change(opened, setting)
         before = tune.path.read_text() + "# mine\n"
         tune.path.write_text(before)
-        with pytest.raises(UsageProblem, match="has changed since the tune began"):
-            write_job(opened, change, setting)
+        edit = edit_job(opened, opened.settings[0], writes=True)
+    assert "has changed since the tune began" in str(edit.problem)
     assert tune.path.read_text() == before
     assert [path.name for path in tune.path.parent.iterdir()] == ["trial.toml"]
 

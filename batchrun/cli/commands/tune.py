@@ -1,11 +1,15 @@
 """`batchrun tune`: find the cheapest setting of a job that is good enough."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from batchrun.cli.options import JOB, PARTIAL_ANSWERS, SIMULATE, DollarsOption, JobCommand, ShareOption, speaking
+from batchrun.cli.options import JOB, SIMULATE, DollarsOption, JobCommand, ShareOption, speaking
 from batchrun.cli.views.terminal import Terminal
+
+if TYPE_CHECKING:
+    from batchrun.cli.run_tune import TuneFlags
 
 
 @click.command(cls=JobCommand)
@@ -20,22 +24,9 @@ from batchrun.cli.views.terminal import Terminal
 @click.option("--agreement", is_flag=True,
               help="Compare with the strongest setting; gold labels count where there are any.")  # fmt: skip
 @click.option("--write", is_flag=True, help="Write the setting that is found into the job file.")
-@PARTIAL_ANSWERS
 @SIMULATE
 @speaking
-def tune(
-    job: Path,
-    *,
-    target: float | None,
-    documents: int | None,
-    max_cost: int | None,
-    route: str,
-    agreement: bool,
-    write: bool,
-    partial_answers: bool,
-    simulate: str | None,
-    terminal: Terminal,
-) -> int:
+def tune(job: Path, *, terminal: Terminal, **flags: Unpack["TuneFlags"]) -> int:
     """Try the settings of [tune] on some documents, and name the cheapest one that holds the target.
 
     \b
@@ -44,18 +35,6 @@ def tune(
     batchrun tune jobs/contracts.toml --write           into the job file
     batchrun tune jobs/contracts.toml --simulate        no key, no cost
     """  # noqa: D301 - \b makes click keep the lines
-    from batchrun.cli.next_command import typed_command
     from batchrun.cli.run_tune import run_tune
-    from batchrun.workflow.tune_plan import TuneOptions
 
-    options = TuneOptions(
-        target=target,
-        documents=documents,
-        max_cost_nusd=max_cost,
-        route=route,
-        by_agreement=agreement,
-        partial_answers=partial_answers,
-        typed=typed_command(),
-        speed=20.0 if simulate else 1.0,
-    )
-    return run_tune(job, options, writes=write, profile=simulate, terminal=terminal)
+    return run_tune(job, flags, terminal)

@@ -1,39 +1,27 @@
 """A tune for people and for programs: its plan, its looks, the verdict and the frontier."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from batchrun.catalog.money import dollars
-from batchrun.cli.next_command import changed, command
+from batchrun.cli.next_command import changed, command, typed_command
 from batchrun.cli.views.evaluation_text import share_words
 from batchrun.cli.views.format import count, duration, interval_fields, table
 from batchrun.cli.views.terminal import Terminal
-from batchrun.errors import BatchrunError
 from batchrun.escaping import escape_control, shown_path
-from batchrun.estimation.interval import Interval
 from batchrun.quality.tune.standing import Standing
 from batchrun.quality.tune.verdict import Ending, Row, State
 from batchrun.strategy.pilot_report import percent
 from batchrun.workflow.tune import TuneReport
 from batchrun.workflow.tune_plan import TunePlan
+from batchrun.workflow.tune_write import Edit
 
 PER = 1_000
 """Prices are shown for so many documents."""
 HEADER = ("SETTING", "STATE", "RIGHT (90%)", "OF", f"COST OF {PER:,} (90%)", "FAILED (90%)", "LATENCY")
 SHOWN_DOCUMENTS = 30
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """What became of the job file."""
-
-    diff: tuple[str, ...] = ()
-    """The change that gives the job the named setting. Empty if the job has the setting, or if none is named."""
-    is_written: bool = False
-    problem: BatchrunError | None = None
-    """Why the job file could not be changed."""
 
 
 def plan_lines(plan: TunePlan) -> Iterator[str]:
@@ -46,19 +34,15 @@ def plan_lines(plan: TunePlan) -> Iterator[str]:
         f"{plan.job} tune: {count(len(plan.candidates), 'setting')} on {count(len(plan.documents), 'document')},"
         f" held against {escape_control(against)}; target {percent(plan.target)}"
     )
-    yield (
-        f"expected {dollars(plan.expected_nusd)} of cap {dollars(plan.cap.limit)}"
-        f" · every setting on all documents {dollars(plan.full_nusd)}"
-    )
+    yield f"expected {dollars(plan.expected_nusd)} of cap {dollars(plan.cap.limit)}"
 
 
 def look_line(row: Row) -> str:
     """Say what one look at a setting showed."""
-    standing = row.standing
-    found = "" if standing is None or row.state is State.STRONGEST else f": {accuracy_words(standing)}"
-    number = count(standing.documents, "document") if standing else "nothing"
-    state = "goes on" if row.state is State.ASKED else str(row.state)
-    return f"{escape_control(row.setting.words)}, {number}{found} · {state}"
+    assert row.standing is not None
+    found = "" if row.state is State.STRONGEST else f": {accuracy_words(row.standing)}"
+    number = count(row.standing.documents, "document")
+    return f"{escape_control(row.setting.words)}, {number}{found} · {row.state}"
 
 
 def accuracy_words(standing: Standing) -> str:
@@ -152,7 +136,7 @@ def label_lines(report: TuneReport) -> Iterator[str]:
 def next_lines(report: TuneReport, edit: Edit, path: Path) -> Iterator[str]:
     """What to type next. An error on stderr says why a tune stopped."""
     plan, more = report.plan, report.verdict.more
-    typed = [word for word in plan.typed[1:] if word != "--write"]
+    typed = [word for word in typed_command()[1:] if word != "--write"]
     if edit.is_written:
         yield "  written  into the job file"
     if more and len(plan.documents) + more <= plan.possible:
@@ -178,11 +162,10 @@ def report_as_json(report: TuneReport, edit: Edit) -> Mapping[str, Any]:
         "ending": str(verdict.ending),
         "setting": setting_fields(verdict.row) if verdict.row else None,
         "more_documents": verdict.more,
-        "self_agreement": optional_fields(report.self_agreement),
+        "self_agreement": asdict(report.self_agreement) if report.self_agreement else None,
         "to_label": list(report.to_label),
         "spent_usd": report.spent_nusd / 1e9,
         "expected_usd": plan.expected_nusd / 1e9,
-        "full_usd": plan.full_nusd / 1e9,
         "cap_usd": plan.cap.limit / 1e9,
         "frontier": [row_fields(row) for row in report.rows],
         "diff": list(edit.diff),
@@ -197,26 +180,11 @@ def setting_fields(row: Row) -> dict[str, str | None]:
 
 
 def row_fields(row: Row) -> dict[str, Any]:
-    """One setting of the frontier for programs."""
-    asked = {
+    """One setting of the frontier for programs: `asdict` gives what `Standing` has."""
+    return {
         **setting_fields(row),
         "state": str(row.state),
         "route": row.own_route,
         "usd_per_1000": {name: interval_fields(row.price_nusd(name).times(PER / 1e9)) for name in row.routes},
+        **(asdict(row.standing) if row.standing else {}),
     }
-    if (standing := row.standing) is None:
-        return asked
-    return {
-        **asked,
-        "documents": standing.documents,
-        "accuracy": interval_fields(standing.accuracy),
-        "fields": {name: interval_fields(one) for name, one in standing.fields.items()},
-        "failures": interval_fields(standing.failures),
-        "latency_s": optional_fields(standing.latency_s),
-        "unsupported": optional_fields(standing.unsupported),
-    }
-
-
-def optional_fields(interval: Interval | None) -> dict[str, float] | None:
-    """An interval for programs. Returns None if nothing was measured."""
-    return interval_fields(interval) if interval else None

@@ -1,6 +1,5 @@
 """A setting written into the text of a job file, with everything else left as it stands there."""
 
-from difflib import unified_diff
 from typing import Any
 
 import tomlkit
@@ -48,8 +47,3 @@ def _put(table: Any, key: str, value: str | int | None) -> None:
         table.pop(key, None)
     elif table.get(key) != value:
         table[key] = value
-
-
-def diff(before: str, after: str, *, name: str) -> list[str]:
-    """Return the difference of two texts of a job file, as lines of a unified diff."""
-    return list(unified_diff(before.splitlines(), after.splitlines(), name, name, lineterm="", n=2))

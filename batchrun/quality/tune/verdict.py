@@ -18,17 +18,17 @@ CORRELATION = 0.3
 
 
 class State(StrEnum):
-    """What became of a setting."""
+    """What became of a setting: a judgement of `statistics.ladder`, or why the setting has none."""
 
-    CHOSEN = "chosen"
     DROPPED = "dropped"
+    CHOSEN = "chosen"
     UNDECIDED = "undecided"
+    GOES_ON = "goes on"
+    """The tune has stopped, or has not come so far, that the setting is judged."""
     PROBED = "not judged"
     """A dearer setting than the chosen one, asked about a few documents for comparison."""
     STRONGEST = "strongest"
     """The setting that the others are compared with."""
-    ASKED = "not finished"
-    """The tune stopped before the setting was judged."""
     NOT_ASKED = "not asked"
 
 
@@ -84,23 +84,18 @@ def verdict_of(rows: Sequence[Row], target: float, *, is_whole: bool = True) -> 
         return Verdict(Ending.FOUND, chosen)
     if not is_whole:
         return Verdict(Ending.STOPPED, None)
-    open_rows = [row for row in rows if row.state is State.UNDECIDED]
-    promising = [(row, more) for row in open_rows if (more := _more(row, target)) is not None]
-    if promising:
-        return Verdict(Ending.UNDECIDED, *promising[0])
-    if open_rows:
-        return Verdict(Ending.UNDECIDED, open_rows[0])
+    undecided = [(row, more_documents(row, target)) for row in rows if row.state is State.UNDECIDED]
+    if undecided:
+        return Verdict(Ending.UNDECIDED, *next((one for one in undecided if one[1]), undecided[0]))
     asked = [row for row in rows if row.standing and row.state is not State.STRONGEST]
-    return Verdict(Ending.NONE, max(asked, key=lambda row: _mean(row.standing), default=None))
+    best = max(asked, key=lambda row: row.standing.accuracy.mean if row.standing else 0.0, default=None)
+    return Verdict(Ending.NONE, best)
 
 
-def _more(row: Row, target: float) -> int | None:
+def more_documents(row: Row, target: float) -> int | None:
+    """Say how many further documents would probably prove the target for a setting. Returns None if none would."""
     needed = row.standing.documents_needed(target) if row.standing else None
-    return None if needed is None or row.standing is None else needed - row.standing.documents
-
-
-def _mean(standing: Standing | None) -> float:
-    return standing.accuracy.mean if standing else 0.0
+    return needed - row.standing.documents if needed and row.standing else None
 
 
 def expected_nusd(prices: Sequence[float], documents: int, target: float, *, fields: int) -> float:

@@ -25,6 +25,11 @@ from asked join requests r using (request_id) where r.outcome is not null
 """
 
 
+LAST = """
+select after_attempt from tunes where tune_no = (select max(tune_no) from tunes where job = ?)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class TunedAnswer:
     """What one setting gave for one document."""
@@ -41,15 +46,6 @@ class TunedAnswer:
     """How many of these values the document does not support."""
 
 
-@dataclass(frozen=True, slots=True)
-class BegunTune:
-    """A tune that may go on."""
-
-    tune_no: int
-    after_attempt: int
-    """The number of the last attempt before the tune: a tune may go on with a run of an earlier tune."""
-
-
 class Tunes:
     """The tunes of one job on a ledger's connection; methods that write belong inside `transaction()`."""
 
@@ -57,36 +53,38 @@ class Tunes:
         self._connection = ledger.connection
         self._job = job
 
-    def begin(self, digest: str) -> BegunTune:
-        """Begin a tune."""
-        (last,) = self._connection.execute("select coalesce(max(attempt_no), 0) from attempts").fetchone()
-        cursor = self._connection.execute(
+    def begin(self, digest: str) -> int:
+        """Begin a tune. Returns the number of the last attempt before the tune: later ones are the tune's own."""
+        (after_attempt,) = self._connection.execute("select coalesce(max(attempt_no), 0) from attempts").fetchone()
+        self._connection.execute(
             "insert into tunes (job, digest, after_attempt, started_at) values (?, ?, ?, ?)",
-            (self._job, digest, last, time.time()),
+            (self._job, digest, after_attempt, time.time()),
         )
-        return BegunTune(int(cursor.lastrowid or 0), last)
+        return int(after_attempt)
 
-    def unfinished(self, digest: str) -> BegunTune | None:
-        """Return the job's last tune. Returns None if it has ended or had another digest, so that none goes on."""
-        row = self._connection.execute(
-            "select tune_no, after_attempt, digest = ? and ended_at is null from tunes where job = ?"
-            " order by tune_no desc limit 1",
-            (digest, self._job),
-        ).fetchone()
-        return BegunTune(row[0], row[1]) if row and row[2] else None
+    def unfinished(self, digest: str) -> int | None:
+        """Return what `begin` returned for the job's last tune. Returns None if it has ended or had another digest."""
+        row = self._connection.execute(f"{LAST} and digest = ? and ended_at is null", (self._job, digest)).fetchone()
+        return row[0] if row else None
 
-    def committed_nusd(self, tune: BegunTune, *, besides: int | None = None) -> int:
-        """Add up what a tune has spent, and holds for lost answers; the run `besides` is left out."""
+    def end(self) -> None:
+        """End the job's last tune: the same command begins another one."""
+        self._connection.execute(
+            "update tunes set ended_at = ? where tune_no = (select max(tune_no) from tunes where job = ?)",
+            (time.time(), self._job),
+        )
+
+    def committed_nusd(self, after_attempt: int, *, besides: int | None = None) -> int:
+        """Add up what a tune has spent, and holds for lost answers; the run `besides` is left out.
+
+        The attempts count and not the runs, because a tune may go on with a run of an earlier tune.
+        """
         row = self._connection.execute(
             "select coalesce(sum(coalesce(cost_nusd, reserved_nusd)), 0) from attempts"
             " where job = ? and attempt_no > ? and run_no is not ?",
-            (self._job + TUNED, tune.after_attempt, besides),
+            (self._job + TUNED, after_attempt, besides),
         ).fetchone()
         return int(row[0])
-
-    def end(self, tune: BegunTune) -> None:
-        """End a tune: the same command begins another one."""
-        self._connection.execute("update tunes set ended_at = ? where tune_no = ?", (time.time(), tune.tune_no))
 
     def answers(self, request_ids: Iterable[str], price: ModelPrice) -> dict[str, TunedAnswer]:
         """Read the answers to those of the requests that are settled, whichever job has paid for them."""

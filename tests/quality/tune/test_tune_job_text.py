@@ -1,11 +1,12 @@
 """A setting written into a job file: everything else stays as a person wrote it."""
 
+from difflib import unified_diff
 from pathlib import Path
 
 import pytest
 
 from batchrun.job.load import load_job
-from batchrun.quality.tune.job_text import diff, written
+from batchrun.quality.tune.job_text import written
 from batchrun.quality.tune.settings import Setting
 
 REST = """
@@ -36,7 +37,8 @@ def changed(tmp_path: Path, text: str, setting: Setting) -> str:
 def test_comments_and_order_stay(tmp_path):
     text = OWN + PROMPT + REST
     after = changed(tmp_path, text, Setting("claude-sonnet-4-6", "low", "disabled"))
-    assert diff(text, after, name="trial.toml")[3:] == [
+    changes = unified_diff(text.splitlines(), after.splitlines(), lineterm="", n=2)
+    assert list(changes)[3:] == [
         " # the model",
         " [model]",
         '-name = "claude-opus-4-6"   # dear',

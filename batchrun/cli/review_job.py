@@ -58,7 +58,8 @@ def write_page(
     if not (cells := list(islice(standing.upcoming(drawn), number))):
         raise UsageProblem("nothing is left to be reviewed.", hint=_command("review", opened, "--status"))
     shown = shown_cells(opened, standing.audit, cells)
-    to_file([page_of(shown, standing.audit, drawn, title=f"Review of {opened.job.name}", reviewer=reviewer)], path)
+    title = f"Review of {opened.job.name}{' (SIMULATED)' if opened.simulated else ''}"
+    to_file([page_of(shown, standing.audit, drawn, title=title, reviewer=reviewer)], path)
     if terminal.json:
         terminal.event("page", job=opened.job.name, path=str(path), fields=len(cells))
         return

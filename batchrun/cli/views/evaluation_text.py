@@ -45,16 +45,18 @@ def right_words(scores: Scores) -> str:
 
 
 def gold_lines(gold: GoldScores | None) -> list[str]:
-    """The line of the summary: how right the answers are, and the field that is least often right."""
+    """The line of the summary: how right the answers are, and the field that is least often right, if any is wrong."""
     if gold is None:
         return []
     if gold.scores is None:
         return [f"  gold     {escape_control(gold.problem)}"]
     scores = gold.scores
+    line = f"  gold     {right_words(scores)} by {gold.labels}, {count(scores.documents, 'document')}"
     least = min(scores.fields, key=lambda field: field.right / field.documents)
-    of_least = f"{least.accuracy.mean:.1%}" if scores.enough else f"{least.right:,} of {least.documents:,}"
-    documents = count(scores.documents, "document")
-    return [f"  gold     {right_words(scores)} by {gold.labels}, {documents} · least: {least.name} {of_least}"]
+    if least.right < least.documents:
+        share = f"{least.accuracy.mean:.1%}" if scores.enough else f"{least.right:,} of {least.documents:,}"
+        line += f" · least: {least.name} {share}"
+    return [line]
 
 
 def remarks(evaluation: Evaluation) -> Iterator[str]:

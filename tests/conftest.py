@@ -54,8 +54,8 @@ COLLECTED = pytest.StashKey[Counter[Path]]()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Run more slow tests at once than there are cores: slow tests wait a good part of their time."""
-    return None if config.option.markexpr == "not slow" else (os.cpu_count() or 1) * 2
+    """Run more slow tests at once than there are cores: slow tests wait a third of their time."""
+    return None if config.option.markexpr == "not slow" else (os.cpu_count() or 1) * 3 // 2
 
 
 @pytest.hookimpl(tryfirst=True)

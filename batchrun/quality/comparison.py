@@ -52,7 +52,7 @@ class FieldComparison:
     """Changes from a value to no value."""
     from_null: int = 0
     relative: "array[float]" = field(default_factory=lambda: array("d"))
-    """By what share of itself each changed number has changed; a change from 0 has no such share."""
+    """The change of each changed number as a share of the number before; a change from 0 has no such share."""
     examples: list[Change] = field(default_factory=list)
 
     @property

@@ -92,7 +92,7 @@ class Evaluation:
 
 def labelled_answers(job: JobFile, labels: Labels, ledger: Ledger, run_no: int) -> LabelledAnswers:
     """Hold the answers of a run against labels. Documents that do not belong to the run are left out."""
-    answers = {one.doc_id: one for one in run_answers(ledger, run_no) if one.doc_id in labels.values}
+    answers = {one.doc_id: one for one in run_answers(ledger, run_no, among=labels.values)}
     rules = match_rules(job, labels.fields)
     matched = {
         doc_id: {

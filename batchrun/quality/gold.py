@@ -60,9 +60,16 @@ _Row = tuple[str, Mapping[str, Any]]
 def known_labels(job: JobFile, ledger: Ledger) -> Labels | None:
     """Return the labels of [gold] together with what people have said of fields that an audit drew at random.
 
-    A label of the file counts before a review. Returns None if there are neither. Raises UsageProblem as `read_labels`.
+    A label of the file counts before a review. Reviews of fields that the job does not have any more are left out, and
+    of those that `fields` in [gold] does not name. Returns None if there are no labels. Raises UsageProblem as
+    `read_labels`.
     """
-    labels, reviewed = read_labels(job), reviewed_labels(ledger, job.spec.job.name)
+    labels, wanted = read_labels(job), (job.spec.gold and job.spec.gold.fields) or job.spec.output.fields
+    reviewed = {
+        doc_id: kept
+        for doc_id, values in reviewed_labels(ledger, job.spec.job.name).items()
+        if (kept := {name: value for name, value in values.items() if name in wanted})
+    }
     if not reviewed:
         return labels
     of_file = labels.values if labels else {}

@@ -136,7 +136,7 @@ class CascadeThreshold:
     calibrated: int
     """How many calibrated documents would have been accepted."""
     differing: int
-    """In how many of the calibrated documents the cheap answer differs from the strong model's."""
+    """How many of these documents have a cheap answer that differs from the strong model's."""
     at_most: float
     """The upper bound of the share of accepted answers that differ, with 95% confidence."""
 

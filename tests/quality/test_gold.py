@@ -1,5 +1,6 @@
 """Gold labels: which files can be read, what their values mean, and how a wrong one is told."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,13 +8,16 @@ from typing import Any
 
 import duckdb
 import pytest
+from scripted_provider import ScriptedProvider
 from trial_project import TrialProject
 
 from batchrun.errors import UsageProblem
 from batchrun.job.load import load_job
 from batchrun.job.problems import JobFileError
 from batchrun.quality import gold
-from batchrun.quality.gold import Labels, read_labels
+from batchrun.quality.gold import Labels, known_labels, read_labels
+from batchrun.store.ledger.audits import Audits, Frozen, Review
+from batchrun.store.ledger.ledger import Ledger
 
 FIELDS = """
 title = "string?"
@@ -136,6 +140,44 @@ def test_only_the_fields_that_are_named_count(project: TrialProject) -> None:
 
 def test_what_results_writes_can_be_read(project: TrialProject) -> None:
     assert labels(project, "id,count,_model\na,1,m\n").values == {"a": {"count": 1}}
+
+
+TWO_FIELDS = 'title = "string"\ncount = "integer?"'
+
+
+def reviewed(project: TrialProject) -> None:
+    """A person has held the title of the only document right, which an audit drew."""
+    project.documents(1)
+    project.execute(ScriptedProvider())
+    with contextlib.closing(Ledger.open(project.ledger_path)) as ledger:
+        audits, (answer,) = Audits(ledger, "trial"), Audits(ledger, "trial").answers()
+        frozen = Frozen(answer.request_id, audits.contents()[answer.doc_id], 0.0)
+        audits.open({answer.doc_id: frozen}, max_error=0.05, seed=1, fields=("title",))
+        audits.record([Review(1, answer.doc_id, "title", answer.request_id, "audit", "accepted", '"A"', "ada", 0.0)])
+
+
+@pytest.mark.parametrize(
+    ("sections", "expected"),
+    [
+        ({}, {"docs/0000.txt": {"title": "A"}}),
+        ({"output_fields": 'name = "string"'}, None),
+        ({"output_fields": TWO_FIELDS, "gold": 'path = "l.csv"'}, {"docs/0000.txt": {"title": "A", "count": 3}}),
+        (
+            {"output_fields": TWO_FIELDS, "gold": 'path = "l.csv"\nfields = ["count"]'},
+            {"docs/0000.txt": {"count": 3}},
+        ),
+    ],
+    ids=["reviews alone", "a field that is gone", "beside a file", "a file of other fields"],
+)  # fmt: skip
+def test_reviews_are_labels_of_the_fields_that_count(
+    project: TrialProject, sections: dict[str, str], expected: object
+) -> None:
+    reviewed(project)
+    (project.root / "l.csv").write_text("doc_id,count\ndocs/0000.txt,3\n")
+    job = load_job(project.job(**sections))
+    with Ledger.read(project.ledger_path) as ledger:
+        found = known_labels(job, ledger)
+    assert (found and found.values) == expected
 
 
 EXPECTED: Mapping[str, Any] = {"title": "Lease", "amount": 1.1, "since": "2024-03-03", "tags": ["x"], "paid": None}

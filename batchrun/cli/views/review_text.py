@@ -12,7 +12,7 @@ from batchrun.statistics.audit import reviews_needed
 from batchrun.store.ledger.audits import Review
 
 ERRORS = ("if none of them is wrong", "if one is", "if two are")
-"""For how many wrong fields among the drawn ones people are told what a promise needs."""
+"""The numbers of wrong fields, among the drawn ones, for which people are told what a promise needs."""
 
 
 def needs(max_error: float, cells: int) -> str:

@@ -19,7 +19,9 @@ def reviewed_labels(ledger: Ledger, job: str) -> Mapping[str, Mapping[str, Any]]
     rejected, since no right value is known.
     """
     audits, labels = Audits(ledger, job), defaultdict[str, dict[str, Any]](dict)
-    now, reviews = audits.contents(), list(audits.reviews())
+    if not (reviews := list(audits.reviews())):
+        return {}
+    now = audits.contents()
     for audit in audits.each():
         standing = Standing(audit, latest_reviews(audit, reviews))
         for cell, _ in standing.audited:

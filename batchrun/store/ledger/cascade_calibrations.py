@@ -36,7 +36,7 @@ class CascadeCalibration:
     accepted: int
     """How many of the asked documents are below the threshold."""
     differing: int
-    """In how many of the accepted documents the answers differ."""
+    """How many of the accepted documents have answers that differ."""
 
 
 def latest_calibration(ledger: Ledger, job: str, settings: str) -> CascadeCalibration | None:

@@ -15,7 +15,8 @@ from batchrun.store.ledger.ledger import Ledger
 ANSWERS = """
 with own as (select job, fingerprint from runs where run_no = :run_no),
 same as (select run_no from runs join own using (job, fingerprint) where run_no <= :run_no),
-latest as (select doc_id, max(run_no) as run_no from run_answers where run_no in (select run_no from same) group by 1)
+latest as (select doc_id, max(run_no) as run_no from run_answers where run_no in (select run_no from same)
+    and (:among is null or doc_id in (select value from json_each(:among))) group by 1)
 select doc_id, coalesce(r.outcome, iif(l.output is null, null, 'succeeded')), coalesce(l.output, r.output),
     r.request_no, r.request_id, r.findings
 from latest join run_answers l using (run_no, doc_id) left join requests r using (request_no)
@@ -42,12 +43,13 @@ class RunAnswer:
     """What was found out about the answer, as `Findings` has it as JSON. Empty if there is nothing to tell."""
 
 
-def run_answers(ledger: Ledger, run_no: int) -> Iterator[RunAnswer]:
-    """Read the answers for a run's documents, in the order of their ids.
+def run_answers(ledger: Ledger, run_no: int, *, among: Iterable[str] | None = None) -> Iterator[RunAnswer]:
+    """Read the answers for a run's documents, in the order of their ids; only for documents `among` these, if given.
 
     Documents that an earlier run of the job has answered with the same prompt, schema and model belong to the run.
     """
-    rows = ledger.connection.execute(ANSWERS, {"run_no": run_no})
+    wanted = None if among is None else json.dumps(list(among))
+    rows = ledger.connection.execute(ANSWERS, {"run_no": run_no, "among": wanted})
     for doc_id, outcome, output, request_no, request_id, findings in rows:
         values = EXACT.decode(output) if output else None
         found = json.loads(findings) if findings else {}

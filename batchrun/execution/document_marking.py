@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from batchrun.answers.form import AnswerForm
 from batchrun.answers.modes import MODES
-from batchrun.answers.turns import Progress, shares_document
+from batchrun.answers.progress import Progress
+from batchrun.answers.turns import shares_document
 from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.estimation.text_class import TextClass
 from batchrun.providers.anthropic.wire import with_document_breakpoint

@@ -5,7 +5,8 @@ from functools import cached_property
 
 from batchrun.answers.evidence.index import DocumentIndex
 from batchrun.answers.form import AnswerForm
-from batchrun.answers.turns import Progress, first_turn
+from batchrun.answers.progress import Progress
+from batchrun.answers.turns import first_turn
 from batchrun.budget.caps import Amount
 from batchrun.document import Place
 from batchrun.estimation.estimate import Estimator, RequestTokens

@@ -2,7 +2,8 @@
 
 import json
 
-from batchrun.answers.turns import BEGINNING, Step
+from batchrun.answers.progress import BEGINNING
+from batchrun.answers.turns import Step
 from batchrun.answers.validation import Judgement
 from batchrun.catalog.price import ModelPrice
 from batchrun.outcome import Outcome

@@ -2,7 +2,7 @@
 
 from batchrun.answers.form import AnswerForm
 from batchrun.answers.modes import MODES
-from batchrun.answers.turns import Turn
+from batchrun.answers.progress import Turn
 from batchrun.providers.anthropic.wire import with_asking, with_follow_up, with_max_tokens
 from batchrun.request import Request
 from batchrun.strategy.model_chain import ChainModel

@@ -13,7 +13,8 @@ from typing import Any
 
 from batchrun.answers.findings import Findings
 from batchrun.answers.form import AnswerForm
-from batchrun.answers.turns import BEGINNING, Progress, choices, turn_again
+from batchrun.answers.progress import BEGINNING, Progress
+from batchrun.answers.turns import choices, turn_again
 from batchrun.answers.votes import Vote
 from batchrun.outcome import Outcome
 from batchrun.planning.ledger_lookups import KnownDocument

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from batchrun.answers.turns import Progress
+from batchrun.answers.progress import Progress
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome

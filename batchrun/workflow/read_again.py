@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchrun.answers.form import AnswerForm
-from batchrun.answers.turns import Turn
+from batchrun.answers.progress import Turn
 from batchrun.document import DocumentRef, Unreadable
 from batchrun.errors import BatchrunError
 from batchrun.execution.turn_request import turn_request

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from batchrun.answers.form import AnswerForm, PageRule
-from batchrun.answers.turns import BEGINNING, Mending, Progress, Step, Turn, first_turn, next_step
+from batchrun.answers.progress import BEGINNING, Progress, Turn
+from batchrun.answers.turns import Mending, Step, first_turn, next_step
 from batchrun.answers.validation import Judgement
 from batchrun.outcome import Outcome
 

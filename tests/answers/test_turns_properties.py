@@ -9,18 +9,8 @@ from hypothesis import strategies as st
 
 from batchrun.answers.field_problems import FieldProblem
 from batchrun.answers.form import AnswerForm, PageRule
-from batchrun.answers.turns import (
-    BEGINNING,
-    MOST_PAGES,
-    Findings,
-    Mending,
-    Progress,
-    Step,
-    Turn,
-    choices,
-    first_turn,
-    next_step,
-)
+from batchrun.answers.progress import BEGINNING, Progress, Turn
+from batchrun.answers.turns import MOST_PAGES, Findings, Mending, Step, choices, first_turn, next_step
 from batchrun.answers.validation import Judgement
 from batchrun.outcome import Outcome
 

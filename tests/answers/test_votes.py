@@ -7,7 +7,8 @@ import pytest
 
 from batchrun.answers.findings import Findings
 from batchrun.answers.form import AnswerForm
-from batchrun.answers.turns import BEGINNING, Mending, Progress, Step, Turn, choices, first_turn, next_step
+from batchrun.answers.progress import BEGINNING, Progress, Turn
+from batchrun.answers.turns import Mending, Step, choices, first_turn, next_step
 from batchrun.answers.validation import Judgement
 from batchrun.answers.votes import Vote, has_failed, is_settled, majority
 from batchrun.outcome import Outcome

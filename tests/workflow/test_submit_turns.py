@@ -7,7 +7,7 @@ import pytest
 from scripted_provider import ScriptedProvider, answer
 from trial_project import TrialProject
 
-from batchrun.answers.turns import Progress, Turn
+from batchrun.answers.progress import Progress, Turn
 from batchrun.errors import ExitCode
 from batchrun.outcome import Outcome
 from batchrun.reply import Reply

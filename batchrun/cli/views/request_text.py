@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from batchrun.answers.turns import Turn
+from batchrun.answers.progress import Turn
 from batchrun.cli.find_run import FoundRun
 from batchrun.cli.views.origin_text import asked_document
 from batchrun.cli.views.terminal import Terminal

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
-from batchrun.answers.turns import Progress
+from batchrun.answers.progress import Progress
 from batchrun.catalog.rate_limits import LearnedLimits
 from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.execution.document_marking import DocumentMarking

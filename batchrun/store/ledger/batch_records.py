@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from batchrun.answers.turns import BEGINNING, Progress
+from batchrun.answers.progress import BEGINNING, Progress
 from batchrun.batch import BatchState
 from batchrun.budget.caps import Amount, Caps, Of
 from batchrun.reply import Failure

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from batchrun.answers.turns import Progress
+from batchrun.answers.progress import Progress
 from batchrun.budget.caps import Amount, Caps
 from batchrun.document import DocumentRef
 from batchrun.errors import BatchrunError

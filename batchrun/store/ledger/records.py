@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from batchrun.answers.turns import BEGINNING, Progress
+from batchrun.answers.progress import BEGINNING, Progress
 from batchrun.budget.caps import Cap
 from batchrun.catalog.price import PriceRow
 from batchrun.document import DocumentRef

@@ -19,7 +19,7 @@ from batch_account import (
 )
 from run_caps import run_cap, run_caps
 
-from batchrun.answers.turns import Progress, Turn
+from batchrun.answers.progress import Progress, Turn
 from batchrun.batch import BatchState
 from batchrun.budget.caps import Amount
 from batchrun.reply import Cause

@@ -8,8 +8,9 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from batchrun.errors import Refused, Stopped
+from batchrun.errors import BatchrunError, Refused, Stopped
 from batchrun.estimation.estimate import Estimate
 from batchrun.execution.run import Caller
 from batchrun.execution.stop_conditions import OutOfTime
@@ -109,40 +110,26 @@ class CalibratedSubmit:
         """Ask both models, find the threshold, and submit the rest. With `begins` the calibration begins now."""
         opened, started_at, has_rest = self.opened, time.time(), whole.to_send > plan.to_send
         run = Runs(opened.ledger).open_run(opened.name, self._planner.fingerprint)
-
-        def begin(run_no: int) -> None:
-            drawn = narrowing.chosen()
-            Pilots(opened.ledger, opened.name).begin(run_no, drawn, begins_run=run is None)
-            begin_calibration(
-                opened.ledger,
-                opened.name,
-                calibration_settings(opened.job, opened.chain),
-                max_difference=self._section.max_difference,
-                documents=whole.to_send,
-                drawn=drawn,
-            )
-
-        def rest() -> Estimate:
-            narrowing.to_rest()
-            return self._planner.forecast().estimate
-
         sent = Sent(run.run_no if run else None, None)
         if plan.to_send:
+            begin = partial(self._begin, drawn=narrowing.chosen(), documents=whole.to_send, begins_run=run is None)
             at_once = replace(self.options, waits=False)  # open batches of earlier submits are not waited for
             sent = await send(opened, self._planner, plan, self.caller, at_once, also=begin if begins else None)
         halted = sent.halted
         is_pending = bool(self._planner.planned.admission.outcomes().get(None))
         if not is_pending and (halted is None or isinstance(halted, OutOfTime)):
-            ended = self._end()
-            halted = no_threshold(self._section, ended) if has_rest and ended.below is None else None
-            if ended.below is not None:
-                self.report(ended)
+            halted = self._found(has_rest=has_rest)
             if has_rest and halted is None:
                 try:
                     return await self._submit_rest(time.time() - started_at)
                 except Refused as refused:
                     why = str(refused).replace(" Nothing was sent.", "", 1)
                     halted = Stopped(f"the rest is not sent: {why}", hint=refused.hint)
+
+        def rest() -> Estimate:
+            narrowing.to_rest()
+            return self._planner.forecast().estimate
+
         return conclude(
             opened,
             self._planner,
@@ -153,6 +140,27 @@ class CalibratedSubmit:
             cut_short=has_rest,
             rest=rest,
         )
+
+    def _begin(self, run_no: int, *, drawn: Sequence[str], documents: int, begins_run: bool) -> None:
+        """Record, in a transaction, which documents were drawn from so many, before any of them is sent."""
+        opened = self.opened
+        Pilots(opened.ledger, opened.name).begin(run_no, drawn, begins_run=begins_run)
+        begin_calibration(
+            opened.ledger,
+            opened.name,
+            calibration_settings(opened.job, opened.chain),
+            max_difference=self._section.max_difference,
+            documents=documents,
+            drawn=drawn,
+        )
+
+    def _found(self, *, has_rest: bool) -> BatchrunError | None:
+        """Find and show the threshold. Returns why the rest is not sent, or None if there is no such reason."""
+        ended = self._end()
+        if ended.below is not None:
+            self.report(ended)
+            return None
+        return no_threshold(self._section, ended) if has_rest else None
 
     def _end(self) -> CascadeCalibration:
         """Compare the answers of both models, and record the threshold."""

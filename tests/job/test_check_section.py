@@ -4,22 +4,15 @@ from datetime import date, datetime
 from pathlib import Path
 
 import pytest
+from small_job import HEAD
 
 from batchrun.job.check_section import checked_fields
 from batchrun.job.load import load_job
 from batchrun.job.problems import JobFileError
 
-GOOD = """\
-[job]
-name = "good"
-[source]
-type = "files"
-include = ["*.txt"]
-[model]
-name = "claude-sonnet-5-5"
-max_tokens = 1024
-[prompt]
-user = "{{ doc.text }}"
+GOOD = (
+    HEAD
+    + """\
 [output.fields]
 title = { type = "string", evidence = true }
 quote = { type = "string", quote_of = "document" }
@@ -31,6 +24,7 @@ place = { type = "object", fields = { town = "string" } }
 [budget]
 max_cost_usd = 5.00
 """
+)
 
 
 def checks_in(tmp_path: Path, *sections: str):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from small_job import HEAD
 
 from batchrun.documents import unguarded
 from batchrun.job.load import load_job
@@ -12,17 +13,9 @@ from batchrun.quality.checks.query import MOST_ROWS, answer
 from batchrun.quality.checks.result import CheckResult, CheckStatus, any_fails
 from batchrun.quality.checks.run import check_output
 
-JOB = """\
-[job]
-name = "good"
-[source]
-type = "files"
-include = ["*.txt"]
-[model]
-name = "claude-sonnet-5-5"
-max_tokens = 1024
-[prompt]
-user = "{{ doc.text }}"
+JOB = (
+    HEAD
+    + """\
 [output]
 evidence = true
 [output.fields]
@@ -37,6 +30,7 @@ max_cost_usd = 5.00
 [[check]]
 name = "the check"
 """
+)
 ROWS = """
 create table good (doc_id varchar, kind enum('lease', 'sale'), title varchar, term bigint, signed date, seen timestamp,
     fees struct(amount double)[], _evidence json);

@@ -3,10 +3,10 @@
 import contextlib
 import gc
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.cli.interrupts import halting_on_signals, run_async
@@ -35,22 +35,68 @@ from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
 from batchrun.escaping import escape_control
 from batchrun.events import Event
-from batchrun.execution.run import Caller, ProviderFactory
+from batchrun.execution.run import ProviderFactory
 from batchrun.planning.selection import Selection
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
-from batchrun.strategy.pilot_report import PilotOptions, PilotReport, pilot_terms
+from batchrun.strategy.pilot_report import PilotOptions, PilotReport
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.reading_notes import guessed_encodings
-from batchrun.workflow.cascade_calibration import CalibratedSubmit
+from batchrun.workflow.observer import Observer, Observers
 from batchrun.workflow.open_job import OpenJob, SubmitOptions, open_job
-from batchrun.workflow.pilot import PilotSubmit
-from batchrun.workflow.submit import submit
+from batchrun.workflow.run import run_job as run
 from batchrun.workflow.summary import Summary
 
 NO_KEY = re.compile("^no (usable )?API key|authentication_error")
 """Why the API did not count, if there is no key or a wrong one."""
 QUIET_CODES = {ExitCode.OK, ExitCode.UNFINISHED}
 """The exit codes of which -q says nothing: batches that are in progress are no problem."""
+
+
+class ShownRun(Observer):
+    """A run as the command line shows the run: plan, progress, pilot and calibration, and at last the summary."""
+
+    def __init__(self, opened: OpenJob, path: Path, terminal: Terminal, *, progress: str, log: Log) -> None:
+        self.opened, self.path, self.terminal, self.log = opened, path, terminal, log
+        self.progress = Progress(terminal, progress)
+        self.after_pilot = False
+
+    def planned(self, plan: Plan, first: Plan | None = None, *, what: str = "pilot") -> None:
+        """Show the plan."""
+        show_plan(plan, self.opened, self.terminal, pilot=first, what=what)
+
+    def calibrated(self, found: CascadeCalibration) -> None:
+        """Show the promise of the calibration."""
+        self.progress.close()
+        show_calibration(found, self.opened, self.terminal)
+
+    def piloted(self, report: PilotReport) -> None:
+        """Show what the pilot found and what follows."""
+        self.after_pilot = True
+        self.progress.close()
+        show_pilot(report, self.opened, self.terminal, self.path)
+
+    def heard(self, event: Event) -> None:
+        """Show and log an event."""
+        self.progress(event)
+        self.log(event)
+
+
+class ApprovedPlan(Observer):
+    """A file that `plan -o` wrote: the run begins only if nothing has changed since."""
+
+    def __init__(self, approved: Mapping[str, Any] | None, path: Path | None, opened: OpenJob) -> None:
+        self.approved, self.path, self.opened = approved, path, opened
+
+    def planned(self, plan: Plan, first: Plan | None = None, *, what: str = "pilot") -> None:  # noqa: ARG002
+        """Raise Refused if something has changed since the plan was written."""
+        if self.approved and self.path:
+            changed = stale(self.approved, plan_as_json(plan, self.opened, None), path=self.path)
+            if changed:
+                raise changed
+
+    def calibrated(self, found: CascadeCalibration) -> None:  # noqa: ARG002
+        """Approve the rest: no file can say how the rest is planned with what the calibration has found."""
+        self.approved = None
 
 
 def run_job(
@@ -73,52 +119,30 @@ def run_job(
     """
     approved = read_plan(plan_file, job=path) if plan_file else None
     options = submit_options(flags, exact=exact, simulated=profile is not None)
-    shown = Progress(terminal, flags["progress"])
     online = online_of(approved) if approved else None
     counts = approved is None or online is not None  # a plan is made again as it was made
     options = replace(options, online=online, rescans=rescans, rereads=rereads, reasks_all=reasks_all)
-    reports: list[PilotReport] = []
-
-    def show(plan: Plan, first: Plan | None = None, *, what: str = "pilot") -> None:
-        if approved and plan_file and (changed := stale(approved, plan_as_json(plan, opened, None), path=plan_file)):
-            raise changed
-        show_plan(plan, opened, terminal, pilot=first, what=what)
-
-    def calibrated(found: CascadeCalibration) -> None:
-        nonlocal approved
-        approved = None  # no file can say how the rest is planned with what the calibration has found
-        shown.close()
-        show_calibration(found, opened, terminal)
-
-    async def rest(opened: OpenJob, options: SubmitOptions) -> Summary:
-        if pilot is None:
-            return await submit(opened, selection, caller, show=show, options=options, counts=counts)
-        terms = pilot_terms(opened.job.spec.pilot, pilot)
-        return await PilotSubmit(opened, caller, show, report, options, counts=counts).submit(selection, terms)
-
-    def report(found: PilotReport) -> None:
-        reports.append(found)
-        shown.close()
-        show_pilot(found, opened, terminal, path)
-
     with (
         Log(flags["log"], terminal) as log,
         open_job(path, simulated=profile is not None, to_run=True) as opened,
         provider_of(profile, flags["speed"], terminal) as provider,
     ):
-
-        def listener(event: Event) -> None:
-            shown(event)
-            log(event)
-
-        caller = Caller(provider=provider, listener=listener, interrupts=halting_on_signals)
+        shown = ShownRun(opened, path, terminal, progress=flags["progress"], log=log)
+        running = run(
+            opened,
+            selection,
+            provider,
+            Observers([ApprovedPlan(approved, plan_file, opened), shown]),
+            interrupts=halting_on_signals,
+            options=options,
+            pilot=pilot,
+            counts=counts,
+        )
         try:
-            shows = partial(show, what="calibration")
-            first = CalibratedSubmit(opened, caller, shows, calibrated, rest, options, counts=counts)
-            summary = run_async(first.submit(selection))
+            summary = run_async(running)
         finally:
-            shown.close()
-    show_summary(summary, path, terminal, after_pilot=bool(reports))
+            shown.progress.close()
+    show_summary(summary, path, terminal, after_pilot=shown.after_pilot)
     return int(summary.exit_code)
 
 

@@ -36,6 +36,7 @@ from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
 from batchrun.escaping import escape_control
 from batchrun.events import Event
 from batchrun.execution.run import ProviderFactory
+from batchrun.integrations.observers import RunFiles, observers_of
 from batchrun.planning.selection import Selection
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
 from batchrun.strategy.pilot_report import PilotOptions, PilotReport
@@ -128,11 +129,12 @@ def run_job(
         provider_of(profile, flags["speed"], terminal) as provider,
     ):
         shown = ShownRun(opened, path, terminal, progress=flags["progress"], log=log)
+        others = observers_of(opened, RunFiles(), warn=terminal.say)
         running = run(
             opened,
             selection,
             provider,
-            Observers([ApprovedPlan(approved, plan_file, opened), shown]),
+            Observers([ApprovedPlan(approved, plan_file, opened), shown, *others]),
             interrupts=halting_on_signals,
             options=options,
             pilot=pilot,

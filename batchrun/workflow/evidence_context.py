@@ -12,6 +12,8 @@ CONTEXT_LINES = 2
 """How many whole lines are shown before the line in which a quote begins, and as many behind."""
 PLAIN_LINES = str.maketrans({"\r": "\n", "\f": "\n", "\v": "\n"})
 """Whatever ends a line of a document, as a line break."""
+SENDS_LESS = "the job sends less of the document today"
+"""Why a quote that has a place is not shown among the lines of a document that has not changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from pathlib import Path
 from batchrun.answers.form import AnswerForm
 from batchrun.answers.progress import Turn
 from batchrun.document import DocumentRef, Unreadable
+from batchrun.documents.formats.pdf_boxes import Box
+from batchrun.documents.formats.pdf_pictures import PagePicture
 from batchrun.errors import BatchrunError
 from batchrun.execution.turn_request import turn_request
 from batchrun.planning.weighing import CHANGED, Prepared, Wanted
@@ -26,6 +28,8 @@ class AskedDocument:
     request_id: str | None
     max_tokens: int | None
     """The `max_tokens` of the request; None for the job's."""
+    boxes: tuple[Box, ...] = ()
+    """The boxes of a PDF whose pages are wanted as pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Reread:
     form: AnswerForm
     asked: tuple[ChainModel, Request] | None
     """The model that was asked, with the request; None if the job asks otherwise today."""
+    pictures: Sequence[PagePicture] = ()
+    """The pages that were wanted as pictures, as far as there are any."""
 
     def turn(self, turn: Turn, shown: str | None) -> Request | None:
         """Return the request as it was sent for a turn; `shown` is the body of the reply that the turn shows."""
@@ -59,7 +65,7 @@ def _read(opened: OpenJob, documents: Sequence[AskedDocument]) -> list[Reread | 
     planner = opened.planner(SubmitOptions(pay_again=True))
     of_source, merger = planner.workers.prepare, planner.merger
     prepare = merger.preparing(opened.ledger, of_source) if merger else of_source
-    found = prepare([Wanted(one.ref, one.max_tokens, counts=False) for one in documents])
+    found = prepare([Wanted(one.ref, one.max_tokens, counts=False, boxes=one.boxes) for one in documents])
     return [_reread(opened, *both) for both in zip(documents, found, strict=True)]
 
 
@@ -71,7 +77,7 @@ def _reread(opened: OpenJob, document: AskedDocument, found: Prepared | Unreadab
     models = opened.chain.models
     requests = zip(models, opened.chain.requests(found.request), strict=True)
     asked = next((one for one in requests if one[1].request_id == document.request_id), None)
-    return Reread(found.text, opened.job.form, asked)
+    return Reread(found.text, opened.job.form, asked, found.pictures)
 
 
 def _unreadable(document: AskedDocument, reason: str) -> Unreadable:

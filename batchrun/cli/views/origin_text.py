@@ -13,7 +13,7 @@ from batchrun.cli.views.format import below_here, count, cut, labelled
 from batchrun.document import Unreadable
 from batchrun.escaping import escape_control
 from batchrun.workflow.asked_parts import AskedPart, asked_document, asked_parts, text_of
-from batchrun.workflow.evidence_context import FieldEvidence, field_evidence
+from batchrun.workflow.evidence_context import SENDS_LESS, FieldEvidence, field_evidence
 from batchrun.workflow.prompt_version import PromptVersion, prompt_version
 from batchrun.workflow.read_again import read_again
 
@@ -23,7 +23,6 @@ MOST_PARTS = 20
 """How many parts of a long document are listed; JSON has all."""
 MOST_CHANGES = 40
 """How many lines tell what was changed in the reply."""
-SENDS_LESS = "the job sends less of the document today"
 
 
 @dataclass(frozen=True, slots=True)

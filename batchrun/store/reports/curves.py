@@ -78,7 +78,7 @@ class TokenFit:
 
 
 def moments(ledger: Ledger, run_no: int, *, began_at: float) -> list[Moment]:
-    """Read how a run went on from its beginning, in steps of equal length; steps in which nothing ended are left out."""
+    """Read how a run went on from its beginning, in equal steps; those in which nothing ended are left out."""
     (ended_at,) = ledger.connection.execute(
         "select max(ended_at) from attempts indexed by attempts_run where run_no = ?", (run_no,)
     ).fetchone()
@@ -142,7 +142,8 @@ def token_fit(
     if not documents:
         return None
     dots = ledger.connection.execute(
-        f"{FIT} select estimate, counted / estimate from fit where attempt_no % :step = 0 order by attempt_no limit :most",
+        f"{FIT} select estimate, counted / estimate from fit where attempt_no % :step = 0"
+        " order by attempt_no limit :most",
         {**named, "step": -(-documents // MOST_DOTS), "most": MOST_DOTS},
     )
     return TokenFit(

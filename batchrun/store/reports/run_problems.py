@@ -72,9 +72,7 @@ def field_rates(ledger: Ledger, run_no: int, job: str) -> tuple[int, Sequence[Fi
     """Count what a run's answers have in each field. Returns how many answers were read, and the fields in order."""
     answers, present = 0, dict[str, None]()
     filled, invalid = Counter[str](), Counter[str]()
-    for output, findings in ledger.connection.execute(
-        ANSWERS, {"run_no": run_no, "job": job, "most": LOOKED_AT}
-    ):
+    for output, findings in ledger.connection.execute(ANSWERS, {"run_no": run_no, "job": job, "most": LOOKED_AT}):
         answers += 1
         values = json.loads(output)
         problems = json.loads(findings).get("problems", ()) if findings and '"problems"' in findings else ()

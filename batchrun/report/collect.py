@@ -2,12 +2,11 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from batchrun.catalog.price_table import load_prices
-from batchrun.estimation.interval import Interval
 from batchrun.estimation.text_class import TextClass, factor
 from batchrun.job.decisive_keys import changed_keys
 from batchrun.job.tune_section import TUNED, is_tuned
@@ -26,7 +25,7 @@ from batchrun.store.reports.curves import TokenFit, latency_bins, longest_latenc
 from batchrun.store.reports.evidence import run_findings
 from batchrun.store.reports.performance import Performance, performance
 from batchrun.store.reports.run_problems import Ending, endings, field_rates
-from batchrun.store.reports.runs import by_name
+from batchrun.store.reports.runs import RunStory, run_stories
 from batchrun.store.reports.totals import totals
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.plan_record import BrokenRecord, from_json, plan_from_json
@@ -34,83 +33,41 @@ from batchrun.workflow.summary import Summary, end_of, summary_of
 
 MOST_REASONS, MOST_BATCHES = 12, 40
 """How many reasons are told apart, and how many batches are shown."""
-RUN = """
-select run_no, run_id, job, job_path, state, exit_code, note, simulated, model, route, fingerprint, started_at,
-    ended_at, estimate_nusd, estimate_low_nusd, estimate_high_nusd, to_send
-from runs where run_no = ?
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
-    """The row of a run, as the table has it."""
-
-    run_no: int
-    run_id: str
-    job: str
-    job_path: str
-    state: str
-    exit_code: int | None
-    note: str | None
-    simulated: int
-    model: str
-    route: str
-    fingerprint: str
-    started_at: float
-    ended_at: float | None
-    estimate_nusd: int
-    estimate_low_nusd: int
-    estimate_high_nusd: int
-    to_send: int
-
-    @property
-    def estimate(self) -> Interval | None:
-        if not self.estimate_nusd:
-            return None
-        return Interval(self.estimate_nusd, self.estimate_low_nusd, self.estimate_high_nusd)
 
 
 def collect(ledger: Ledger, run_no: int, *, root: Path) -> RunReport:
     """Read the report of a run that is in the ledger, whatever its state; `root` is the project's folder."""
-    row = _Row(**next(by_name(ledger.connection.execute(RUN, (run_no,)))))
+    (story,) = run_stories(ledger, run_no)
+    if story.state == "running" and not (ledger.path and is_locked(ledger.path, story.job)):
+        story = replace(story, state="interrupted")
+    model, fingerprint = ledger.connection.execute(
+        "select model, fingerprint from runs where run_no = ?", (run_no,)
+    ).fetchone()
     summary, gaps = _summary(ledger, run_no, root)
-    plan = summary.plan if summary else None
-    went = moments(ledger, run_no, began_at=row.started_at)
-    state = row.state if row.state != "running" or _is_running(ledger, row.job) else "interrupted"
-    last_at = row.ended_at or (went[-1].at if went else row.started_at)
+    plan, halted = (summary.plan, summary.halted) if summary else (None, None)
+    went = moments(ledger, run_no, began_at=story.started_at)
+    last_at = story.ended_at or (went[-1].at if went else story.started_at)
     outcomes = _in_order(summary.outcomes if summary else run_outcomes(ledger, run_no))
-    costs = Costs(ledger, CostFilter(run_nos=[run_no]))
+    run_totals = summary.totals if summary and summary.totals else totals(ledger, run_no)
     pace = summary.performance if summary and summary.performance else performance(ledger, run_no)
+    costs = Costs(ledger, CostFilter(run_nos=[run_no]))
     batches = Batches(ledger).of_run(run_no)
-    found = Tunes(ledger, row.job.removesuffix(TUNED)).frontier(until=last_at)
-    answers, fields = field_rates(ledger, run_no, row.job)
+    answers, fields = field_rates(ledger, run_no, story.job)
     longest = longest_latency(ledger, run_no)
     width = bin_width(pace, longest)
-    halted = summary.halted if summary else None
-    run_totals = summary.totals if summary and summary.totals else totals(ledger, run_no)
-    if not run_totals.chain_head:
-        gaps.append("The chain of the ledger has no link of this run: an earlier version settled its requests.")
+    found = Tunes(ledger, story.job.removesuffix(TUNED)).frontier(until=last_at)
     return RunReport(
-        run_id=row.run_id,
-        job=row.job,
-        job_path=row.job_path,
-        simulated=bool(row.simulated),
-        state=state,
-        exit_code=None if state == "running" else row.exit_code,
-        halted=str(halted) if halted else row.note if state != "running" else None,
+        story=story,
+        halted=str(halted) if halted else story.note,
         hint=halted.hint if halted else None,
-        model=row.model,
-        route=row.route,
-        fingerprint=row.fingerprint,
-        tags=Runs(ledger).tags(run_no),
-        started_at=row.started_at,
-        ended_at=None if state == "running" else last_at,
-        seconds=max(last_at - row.started_at, 0.0),
+        model=model,
+        fingerprint=fingerprint,
+        ended_at=None if story.state == "running" else last_at,
+        seconds=max(last_at - story.started_at, 0.0),
         forecast_s=plan.chosen.seconds if plan and not plan.continues else None,
         outcomes=outcomes,
         in_source=plan.in_source if plan else 0,
         totals=run_totals,
-        estimate=row.estimate,
         spending=costs.total(),
         prices=costs.prices(),
         cache_use=summary.cache_use if summary else None,
@@ -120,8 +77,8 @@ def collect(ledger: Ledger, run_no: int, *, root: Path) -> RunReport:
         longest_s=longest,
         batches=batches[:MOST_BATCHES],
         all_batches=len(batches),
-        fit=_fit(ledger, row, plan, run_totals.estimate_input_tokens),
-        attention=list(_attention(endings(ledger, run_no, row.job), outcomes, row)),
+        fit=_fit(ledger, story, plan, model, run_totals.estimate_input_tokens),
+        attention=list(_attention(endings(ledger, run_no, story.job), outcomes, story)),
         answers=answers,
         fields=fields,
         findings=summary.findings if summary and summary.findings else run_findings(ledger, run_no),
@@ -129,7 +86,7 @@ def collect(ledger: Ledger, run_no: int, *, root: Path) -> RunReport:
         checks=summary.checks if summary else (),
         gold=summary.gold if summary else None,
         frontier=from_json(Frontier, found) if found else None,
-        previous=_previous(ledger, row, plan),
+        previous=_previous(ledger, story, plan),
         gaps=gaps,
     )
 
@@ -142,10 +99,6 @@ def _summary(ledger: Ledger, run_no: int, root: Path) -> tuple[Summary | None, l
     except BrokenRecord as broken:
         return None, [f"The plan of this run cannot be read ({broken}): {rest}."]
     return summary, [] if summary else [f"An earlier version of batchrun began this run: {rest}."]
-
-
-def _is_running(ledger: Ledger, job: str) -> bool:
-    return ledger.path is not None and is_locked(ledger.path, job)
 
 
 def _in_order(outcomes: Mapping[Outcome | None, int]) -> dict[str, int]:
@@ -165,41 +118,41 @@ def bin_width(pace: Performance, longest_s: float | None) -> float | None:
     return next((step for step in steps if step >= rough), 1e5)
 
 
-def _fit(ledger: Ledger, row: _Row, plan: Plan | None, estimate: int | None) -> TokenFit | None:
+def _fit(ledger: Ledger, story: RunStory, plan: Plan | None, model: str, estimate: int | None) -> TokenFit | None:
     if plan is None or not estimate:
         return None
-    price = load_prices(today=datetime.fromtimestamp(row.started_at, UTC).date()).prices.get(row.model)
+    price = load_prices(today=datetime.fromtimestamp(story.started_at, UTC).date()).prices.get(model)
     weights = {kind: factor(price.tokenizer if price else "new", kind).mean for kind in TextClass}
     fixed = plan.estimate.fixed_tokens
-    return token_fit(ledger, row.run_no, model=row.model, estimate=estimate, fixed=fixed, weights=weights)
+    return token_fit(ledger, story.run_no, model=model, estimate=estimate, fixed=fixed, weights=weights)
 
 
-def _attention(found: list[Ending], outcomes: Mapping[str, int], row: _Row) -> Iterator[Attention]:
+def _attention(found: list[Ending], outcomes: Mapping[str, int], story: RunStory) -> Iterator[Attention]:
     """Say for each reason what mends the documents; what the summary counts beyond the reasons comes at the end."""
     rest = {name: count for name, count in outcomes.items() if name not in {Outcome.SUCCEEDED, Outcome.SKIPPED}}
     for one in found[:MOST_REASONS]:
         name = str(one.outcome or PENDING)
         rest[name] = rest.get(name, 0) - one.documents
-        yield Attention(name, one.reason or "", one.documents, remedy(name, row))
+        yield Attention(name, one.reason or "", one.documents, remedy(name, story))
     for name, count in rest.items():
         if count > 0:
-            yield Attention(name, "other reasons" if found else "", count, remedy(name, row))
+            yield Attention(name, "other reasons" if found else "", count, remedy(name, story))
 
 
-def remedy(outcome: str, row: _Row) -> str:
+def remedy(outcome: str, story: RunStory) -> str:
     """Return the command that mends documents with an outcome, or that shows what is to be mended by hand."""
-    simulate = " --simulate" if row.simulated else ""
-    if is_tuned(row.job):
-        return f"batchrun tune {shlex.quote(row.job_path)}{simulate}"
+    simulate = " --simulate" if story.simulated else ""
+    if is_tuned(story.job):
+        return f"batchrun tune {shlex.quote(story.job_path)}{simulate}"
     if outcome == PENDING:
-        return f"batchrun submit {shlex.quote(row.job_path)}{simulate}"
+        return f"batchrun submit {shlex.quote(story.job_path)}{simulate}"
     if outcome in {*RETRIED, Outcome.CANCELED}:
-        return f"batchrun retry {row.run_id} --status {outcome}"
-    return f"batchrun results {row.run_id} --status {outcome}"
+        return f"batchrun retry {story.run_id} --status {outcome}"
+    return f"batchrun results {story.run_id} --status {outcome}"
 
 
-def _previous(ledger: Ledger, row: _Row, plan: Plan | None) -> Previous | None:
-    before = Runs(ledger).finished_before(row.job, row.run_no)
+def _previous(ledger: Ledger, story: RunStory, plan: Plan | None) -> Previous | None:
+    before = Runs(ledger).finished_before(story.job, story.run_no)
     if before is None:
         return None
     remembered = remembered_run(ledger, before.run_no)

@@ -7,7 +7,6 @@ the size of the run.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from batchrun.estimation.interval import Interval
 from batchrun.job.decisive_keys import ChangedKey
 from batchrun.quality.checks.result import CheckResult
 from batchrun.quality.evaluate import GoldScores
@@ -20,6 +19,7 @@ from batchrun.store.reports.curves import Bin, Moment, TokenFit
 from batchrun.store.reports.evidence import RunFindings
 from batchrun.store.reports.performance import Performance
 from batchrun.store.reports.run_problems import FieldRate
+from batchrun.store.reports.runs import RunStory
 from batchrun.store.reports.totals import Totals
 
 PENDING = "pending"
@@ -60,25 +60,16 @@ class Previous:
 class RunReport:
     """The report of one run."""
 
-    run_id: str
-    job: str
-    job_path: str
-    """The job file, as a path from the project's folder."""
-    simulated: bool
-    state: str
-    """One of running, waiting, interrupted, stopped and finished."""
-    exit_code: int | None
-    """None while the run goes on."""
+    story: RunStory
+    """The run, in the state that it is really in: a run whose process died is interrupted. What the story counts of
+    documents is about those that no later run has taken over; `outcomes` counts all of them."""
     halted: str | None
     """Why the run stopped. None if nothing stopped the run."""
     hint: str | None
     """What the run's last words said to do next."""
     model: str
-    route: str
     fingerprint: str
     """The hash of everything in the job file that makes requests."""
-    tags: Mapping[str, str]
-    started_at: float
     ended_at: float | None
     """When the run ended, or was changed last if its process died. None while the run goes on."""
     seconds: float
@@ -90,10 +81,8 @@ class RunReport:
     in_source: int
     """The number of documents in the source, selected or not. 0 if it is not known."""
     totals: Totals
-    estimate: Interval | None
-    """The estimate of the cost when the run began. None if nothing was estimated."""
     spending: Spending
-    """The cost by class of token."""
+    """The tokens and the cost by class of token."""
     prices: Sequence[UsedPrice]
     """The price rows of the time, with the attempts that they priced."""
     cache_use: CacheUse | None

@@ -30,7 +30,7 @@ group by 1
 """
 FIT = """
 with fit as materialized (
-    select a.attempt_no,
+    select a.attempt_no, a.doc_id,
         a.input_tokens + a.cache_write_5m_tokens + a.cache_write_1h_tokens + a.cache_read_tokens as counted,
         :fixed + r.counted_tokens * (:factors ->> r.text_class) as estimate
     from attempts a indexed by attempts_run join requests r using (request_no)
@@ -73,12 +73,12 @@ class TokenFit:
     """The tokens of all prompts as a share of the estimate, less 1."""
     near: float
     """The share of the documents whose prompt is within `NEAR` of its estimate."""
-    dots: Sequence[tuple[float, float]]
-    """Some documents: the estimated tokens of the prompt, and the counted tokens as a share of the estimate."""
+    dots: Sequence[tuple[str, float, float]]
+    """Some documents: the id, the estimated tokens of the prompt, and the counted tokens as a share of the estimate."""
 
 
 def moments(ledger: Ledger, run_no: int, *, began_at: float) -> list[Moment]:
-    """Read how a run went on from its beginning, in steps of equal length; steps in which nothing ended are left out."""
+    """Read how a run went on from its beginning, in equal steps; those in which nothing ended are left out."""
     (ended_at,) = ledger.connection.execute(
         "select max(ended_at) from attempts indexed by attempts_run where run_no = ?", (run_no,)
     ).fetchone()
@@ -142,7 +142,8 @@ def token_fit(
     if not documents:
         return None
     dots = ledger.connection.execute(
-        f"{FIT} select estimate, counted / estimate from fit where attempt_no % :step = 0 order by attempt_no limit :most",
+        f"{FIT} select doc_id, estimate, counted / estimate from fit where attempt_no % :step = 0"
+        " order by attempt_no limit :most",
         {**named, "step": -(-documents // MOST_DOTS), "most": MOST_DOTS},
     )
     return TokenFit(

@@ -1,0 +1,178 @@
+"""From a run in the ledger to the values that the report of the run shows. Nothing but the ledger is read."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from batchrun.catalog.price_table import load_prices
+from batchrun.estimation.text_class import TextClass, factor
+from batchrun.job.decisive_keys import changed_keys
+from batchrun.job.tune_section import TUNED, is_tuned
+from batchrun.outcome import RETRIED, Outcome
+from batchrun.quality.compared_runs import ASKED
+from batchrun.quality.tune.frontier import Frontier
+from batchrun.report.facts import PENDING, Attention, Previous, RunReport
+from batchrun.store.ledger.batches import Batches
+from batchrun.store.ledger.job_lock import is_locked
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.run_plans import remembered_run, run_outcomes
+from batchrun.store.ledger.runs import Runs
+from batchrun.store.ledger.tunes import Tunes
+from batchrun.store.reports.costs import CostFilter, Costs
+from batchrun.store.reports.curves import TokenFit, latency_bins, longest_latency, moments, token_fit
+from batchrun.store.reports.evidence import run_findings
+from batchrun.store.reports.performance import Performance, performance
+from batchrun.store.reports.run_problems import Ending, endings, field_rates
+from batchrun.store.reports.runs import RunStory, run_stories
+from batchrun.store.reports.totals import totals
+from batchrun.strategy.plan import Plan
+from batchrun.strategy.plan_record import BrokenRecord, from_json, plan_from_json
+from batchrun.workflow.summary import Summary, end_of, summary_of
+
+MOST_REASONS, MOST_BATCHES = 12, 40
+"""How many reasons are told apart, and how many batches are shown."""
+
+
+def collect(ledger: Ledger, run_no: int, *, root: Path) -> RunReport:
+    """Read the report of a run that is in the ledger, whatever its state; `root` is the project's folder."""
+    (story,) = run_stories(ledger, run_no)
+    if story.state == "running" and not (ledger.path and is_locked(ledger.path, story.job)):
+        story = replace(story, state="interrupted")
+    model, fingerprint = ledger.connection.execute(
+        "select model, fingerprint from runs where run_no = ?", (run_no,)
+    ).fetchone()
+    summary, gaps = _summary(ledger, run_no, root)
+    plan, halted = (summary.plan, summary.halted) if summary else (None, None)
+    went = moments(ledger, run_no, began_at=story.started_at)
+    last_at = story.ended_at or (went[-1].at if went else story.started_at)
+    outcomes = _in_order(summary.outcomes if summary else run_outcomes(ledger, run_no))
+    run_totals = summary.totals if summary and summary.totals else totals(ledger, run_no)
+    pace = summary.performance if summary and summary.performance else performance(ledger, run_no)
+    costs = Costs(ledger, CostFilter(run_nos=[run_no]))
+    batches = Batches(ledger).of_run(run_no)
+    answers, fields = field_rates(ledger, run_no, story.job)
+    longest = longest_latency(ledger, run_no)
+    width = bin_width(pace, longest)
+    found = Tunes(ledger, story.job.removesuffix(TUNED)).frontier(until=last_at)
+    return RunReport(
+        story=story,
+        halted=str(halted) if halted else story.note,
+        hint=halted.hint if halted else None,
+        model=model,
+        fingerprint=fingerprint,
+        ended_at=None if story.state == "running" else last_at,
+        seconds=max(last_at - story.started_at, 0.0),
+        forecast_s=plan.chosen.seconds if plan and not plan.continues else None,
+        outcomes=outcomes,
+        in_source=plan.in_source if plan else 0,
+        totals=run_totals,
+        spending=costs.total(),
+        prices=costs.prices(),
+        cache_use=summary.cache_use if summary else None,
+        moments=went,
+        performance=pace,
+        latency_bins=latency_bins(ledger, run_no, width=width) if width else (),
+        longest_s=longest,
+        batches=batches[:MOST_BATCHES],
+        all_batches=len(batches),
+        fit=_fit(ledger, story, plan, model, run_totals.estimate_input_tokens),
+        attention=list(_attention(endings(ledger, run_no, story.job), outcomes, story)),
+        answers=answers,
+        fields=fields,
+        findings=summary.findings if summary and summary.findings else run_findings(ledger, run_no),
+        escalations=summary.escalations if summary else (),
+        checks=summary.checks if summary else (),
+        gold=summary.gold if summary else None,
+        frontier=from_json(Frontier, found) if found else None,
+        previous=_previous(ledger, story, plan),
+        gaps=gaps,
+    )
+
+
+def _summary(ledger: Ledger, run_no: int, root: Path) -> tuple[Summary | None, list[str]]:
+    """Read the summary of a run, and say what is not known if there is none."""
+    rest = "its forecast, its checks, its gold labels and the estimate of single requests are not known"
+    try:
+        summary = summary_of(ledger, run_no, root=root)
+    except BrokenRecord as broken:
+        return None, [f"The plan of this run cannot be read ({broken}): {rest}."]
+    return summary, [] if summary else [f"An earlier version of batchrun began this run: {rest}."]
+
+
+def _in_order(outcomes: Mapping[Outcome | None, int]) -> dict[str, int]:
+    names = [*Outcome, None]
+    return {str(outcome or PENDING): count for outcome in names if (count := outcomes.get(outcome, 0))}
+
+
+def bin_width(pace: Performance, longest_s: float | None) -> float | None:
+    """Choose the width of the bins of latencies, in seconds: 1, 2 or 5 of a decimal place. None without latencies.
+
+    Twice the 99th percentile fits into about 30 bins, so that a few slow answers do not hide the others.
+    """
+    if pace.latencies is None or longest_s is None:
+        return None
+    rough = max(min(longest_s, 2 * pace.latencies.latency_s.p99) / 30, 1e-4)
+    steps = (multiple * 10.0**power for power in range(-4, 5) for multiple in (1, 2, 5))
+    return next((step for step in steps if step >= rough), 1e5)
+
+
+def _fit(ledger: Ledger, story: RunStory, plan: Plan | None, model: str, estimate: int | None) -> TokenFit | None:
+    if plan is None or not estimate:
+        return None
+    price = load_prices(today=datetime.fromtimestamp(story.started_at, UTC).date()).prices.get(model)
+    weights = {kind: factor(price.tokenizer if price else "new", kind).mean for kind in TextClass}
+    fixed = plan.estimate.fixed_tokens
+    return token_fit(ledger, story.run_no, model=model, estimate=estimate, fixed=fixed, weights=weights)
+
+
+def _attention(found: list[Ending], outcomes: Mapping[str, int], story: RunStory) -> Iterator[Attention]:
+    """Say for each reason what mends the documents; what the summary counts beyond the reasons comes at the end."""
+    rest = {name: count for name, count in outcomes.items() if name not in {Outcome.SUCCEEDED, Outcome.SKIPPED}}
+    for one in found[:MOST_REASONS]:
+        name = str(one.outcome or PENDING)
+        rest[name] = rest.get(name, 0) - one.documents
+        yield Attention(name, one.reason or "", one.documents, remedy(name, story))
+    for name, count in rest.items():
+        if count > 0:
+            yield Attention(name, "other reasons" if found else "", count, remedy(name, story))
+
+
+def remedy(outcome: str, story: RunStory) -> str:
+    """Return the command that mends documents with an outcome, or that shows what is to be mended by hand."""
+    simulate = " --simulate" if story.simulated else ""
+    if is_tuned(story.job):
+        return f"batchrun tune {shlex.quote(story.job_path)}{simulate}"
+    if outcome == PENDING:
+        return f"batchrun submit {shlex.quote(story.job_path)}{simulate}"
+    if outcome in {*RETRIED, Outcome.CANCELED}:
+        return f"batchrun retry {story.run_id} --status {outcome}"
+    return f"batchrun results {story.run_id} --status {outcome}"
+
+
+def _previous(ledger: Ledger, story: RunStory, plan: Plan | None) -> Previous | None:
+    before = Runs(ledger).finished_before(story.job, story.run_no)
+    if before is None:
+        return None
+    remembered = remembered_run(ledger, before.run_no)
+    try:
+        keys = plan_from_json(remembered.plan).keys if remembered else {}
+        outcomes = end_of(ledger, remembered).all_outcomes if remembered else run_outcomes(ledger, before.run_no)
+    except BrokenRecord:
+        keys, outcomes = {}, run_outcomes(ledger, before.run_no)
+    model, ended_at = ledger.connection.execute(
+        "select model, coalesce(ended_at, started_at) from runs where run_no = ?", (before.run_no,)
+    ).fetchone()
+    (asked,) = ledger.connection.execute(ASKED, (before.run_no,)).fetchone()
+    return Previous(
+        run_id=before.run_id,
+        started_at=before.started_at,
+        model=model,
+        documents=sum(outcomes.values()),
+        failed=sum(count for outcome, count in outcomes.items() if outcome and outcome.failed),
+        cost_nusd=before.spent_nusd,
+        nusd_per_1000=round(1000 * before.spent_nusd / asked) if asked else None,
+        seconds=max(ended_at - before.started_at, 0.0),
+        changed=changed_keys(keys or None, (plan.keys if plan else {}) or None),
+    )

@@ -35,7 +35,7 @@ MOST_PICTURES, MOST_PAGES = 12, 2
 """How many pages a report shows as pictures, and how many of one document or part."""
 MOST_PICTURE_BYTES = 300_000
 ASKED_AGAIN = "the document was asked again after this run, so that the text of this run is not known"
-NOT_READ = f"a report reads no more than {MOST_READ} documents again"
+NOT_READ = f"a report reads no more than {MOST_READ // 2} documents with a problem again, and as many others"
 NO_TEXT = "only the model can read the document, as with a scan"
 
 
@@ -126,7 +126,9 @@ class _Reading:
         self._ledger, self._run_no, self._job_path = ledger, run_no, job_path
         one = ledger.connection.execute("select job, simulated from runs where run_no = ?", (run_no,)).fetchone()
         self._job, self._simulated = one[0], bool(one[1])
-        self._reads, self._pages, self._bytes = MOST_READ, MOST_PICTURES, MOST_PICTURE_BYTES
+        self._reads = dict.fromkeys((True, False), MOST_READ // 2)
+        """What is left to be read again of documents with a problem, and of others."""
+        self._pages, self._bytes = MOST_PICTURES, MOST_PICTURE_BYTES
 
     def documents(self, chosen: Sequence[RunDocument]) -> Iterator[ReportDocument]:
         """Yield the documents with their answers and texts."""
@@ -155,8 +157,8 @@ class _Reading:
         if self._job_path is None or not readable:
             return document, ()
         quoting = [part for part in readable if part.of_fields("evidence")] or readable[:1]
-        reading = quoting[: min(MOST_PARTS, self._reads)]
-        self._reads -= len(reading)
+        reading = quoting[: min(MOST_PARTS, self._reads[found.failed])]
+        self._reads[found.failed] -= len(reading)
         return replace(document, unread=NOT_READ), [_Part(part, self._marks(part)) for part in reading]
 
     def _marks(self, part: AskedPart) -> list[tuple[str, Box]]:

@@ -5,6 +5,7 @@ import json
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from importlib import resources
 
 from batchrun.catalog.money import dollars
 from batchrun.documents.formats.pdf_pictures import PagePicture
@@ -23,25 +24,8 @@ MOST_CELL, MOST_VALUE, MOST_REASON, MOST_QUOTE = 60, 400, 240, 600
 MOST_QUOTES, MOST_FIELDS = 3, 60
 """How many quotes of a field, and how many fields of an answer are shown."""
 
-SCRIPT = """"use strict";
-const form = document.getElementById("finding");
-if (form) {
-  const rows = [...document.querySelectorAll("#documents > li")];
-  const texts = rows.map((row) => row.textContent.toLowerCase());
-  const [find, status, shown] = ["find", "status", "shown"].map((id) => document.getElementById(id));
-  const filter = () => {
-    const words = find.value.trim().toLowerCase();
-    rows.forEach((row, at) => {
-      row.hidden = !texts[at].includes(words) || (status.value !== "" && row.dataset.status !== status.value);
-    });
-    shown.textContent = `${rows.filter((row) => !row.hidden).length} shown`;
-  };
-  form.hidden = false;
-  form.addEventListener("input", filter);
-  form.addEventListener("submit", (event) => event.preventDefault());
-  filter();
-}
-"""
+FILES = resources.files("batchrun.report")
+STYLE, SCRIPT = (FILES.joinpath(f"results.{ending}").read_text("utf-8") for ending in ("css", "js"))
 
 
 def results_section(documents: ReportDocuments, run_id: str) -> Markup:
@@ -117,8 +101,8 @@ def _cells(one: ReportDocument, columns: Sequence[str]) -> Markup:
         tag("span", shown_path(found.doc_id), class_="id"),
         tag("span", tag("b", _status(one), class_=f"status {_status(one)}")),
         *(tag("span", tag("i", f"{name} ") if value else "", value) for name, value in named),
-        tag("span", tag("i", "input tokens ") if tokens else "", tokens, class_="number"),
-        tag("span", tag("i", "cost ") if cost else "", cost, class_="number"),
+        tag("span", tag("i", "input tokens ") if tokens else "", tokens),
+        tag("span", tag("i", "cost ") if cost else "", cost),
         tag("span", _cut(found.reason or "", MOST_REASON)),
     ]
     return tag("span", *cells, class_=f"row columns-{len(columns)}")
@@ -172,7 +156,7 @@ def _picture(picture: PagePicture, one: ReportDocument) -> Markup:
     """Make a page with the boxes around its quotes, which also stand as text in the row."""
     names = ", ".join(dict.fromkeys(one.pictured[picture.page]))
     data = base64.b64encode(picture.png).decode("ascii")
-    boxes = [tag("rect", x=x - 2, y=y - 2, width=w + 4, height=h + 4) for x, y, w, h in picture.boxes if w and h]
+    boxes = [tag("rect", x=x - 2, y=y - 2, width=w + 4, height=h + 4) for x, y, w, h in dict.fromkeys(picture.boxes) if w and h]
     words = (
         f"Page {picture.page} of {shown_path(one.source)}, with boxes around the quotes for {_cut(names, MOST_VALUE)}"
     )
@@ -197,7 +181,7 @@ def _shortened(quote: str) -> str:
 
 def _lines(words: str) -> Markup:
     """Escape a text, and keep its lines."""
-    return Markup("\n").join(joined(line.replace("\t", " ")) for line in lines_of(words))  # type: ignore[return-value]
+    return Markup("\n".join(joined(line.replace("\t", " ")) for line in lines_of(words)))
 
 
 def _size(markup: Markup) -> int:

@@ -13,7 +13,7 @@ from batchrun.cli.interrupts import halting_on_signals, run_async
 from batchrun.cli.next_command import as_called, typed_command
 from batchrun.cli.options import RunFlags
 from batchrun.cli.plan_file import online_of, read_plan, stale
-from batchrun.cli.views.cascade_text import calibration_as_json, promise_words
+from batchrun.cli.views.cascade_text import promise_words
 from batchrun.cli.views.format import count, with_bounds
 from batchrun.cli.views.log import Log
 from batchrun.cli.views.pilot_text import pilot_line, report_as_event, report_as_text
@@ -30,7 +30,7 @@ from batchrun.cli.views.plan_text import (
 )
 from batchrun.cli.views.progress import Progress
 from batchrun.cli.views.route_text import time_words
-from batchrun.cli.views.summary_text import summary_as_text, summary_fields
+from batchrun.cli.views.summary_text import summary_as_text
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
 from batchrun.escaping import escape_control
@@ -38,6 +38,7 @@ from batchrun.events import Event
 from batchrun.execution.run import ProviderFactory
 from batchrun.integrations.observers import RunFiles, observers_of
 from batchrun.planning.selection import Selection
+from batchrun.report.summary_json import calibration_as_json, summary_fields
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
 from batchrun.strategy.pilot_report import PilotOptions, PilotReport
 from batchrun.strategy.plan import Kind, Plan

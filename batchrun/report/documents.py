@@ -13,9 +13,11 @@ from batchrun.catalog.money import DOLLAR
 from batchrun.document import Unreadable
 from batchrun.documents.formats.pdf_boxes import Box
 from batchrun.documents.formats.pdf_pictures import PagePicture
+from batchrun.report.facts import RunReport
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.document_story import document_story
 from batchrun.store.reports.run_answers import EXACT, RunAnswer, RunDocument, run_answers, run_documents
+from batchrun.store.reports.runs import RunStory
 from batchrun.workflow.asked_parts import AskedPart, asked_document, asked_parts, text_of
 from batchrun.workflow.evidence_context import SENDS_LESS, FieldEvidence, field_evidence
 from batchrun.workflow.read_again import AskedDocument, Reread, read_again
@@ -82,12 +84,14 @@ class ReportDocuments:
     has_texts: bool
 
 
-def report_documents(ledger: Ledger, run_no: int, wanted: Wanted) -> ReportDocuments:
+def report_documents(ledger: Ledger, report: RunReport, wanted: Wanted) -> ReportDocuments:
     """Choose the documents of a run's report, and read what is wanted of the documents."""
-    (others, problems), chosen = _chosen(run_documents(ledger, run_no), min(wanted.sample, MOST_SAMPLE))
+    (others, problems), chosen = _chosen(
+        run_documents(ledger, report.story.run_no, about=report.documents), min(wanted.sample, MOST_SAMPLE)
+    )
     shown: Iterable[ReportDocument] = map(ReportDocument, chosen)
     if wanted.has_texts:
-        shown = _Reading(ledger, run_no, wanted.job_path).documents(chosen)
+        shown = _Reading(ledger, report.story, wanted.job_path).documents(chosen)
     return ReportDocuments(list(shown), others + problems, problems, wanted.has_texts)
 
 
@@ -122,10 +126,8 @@ class _Part:
 class _Reading:
     """Reads the chosen documents again, within the bounds of a report."""
 
-    def __init__(self, ledger: Ledger, run_no: int, job_path: Path | None) -> None:
-        self._ledger, self._run_no, self._job_path = ledger, run_no, job_path
-        one = ledger.connection.execute("select job, simulated from runs where run_no = ?", (run_no,)).fetchone()
-        self._job, self._simulated = one[0], bool(one[1])
+    def __init__(self, ledger: Ledger, story: RunStory, job_path: Path | None) -> None:
+        self._ledger, self._story, self._job_path = ledger, story, job_path
         self._reads = dict.fromkeys((True, False), MOST_READ // 2)
         """What is left to be read again of documents with a problem, and of others."""
         self._pages, self._bytes = MOST_PICTURES, MOST_PICTURE_BYTES
@@ -133,18 +135,21 @@ class _Reading:
     def documents(self, chosen: Sequence[RunDocument]) -> Iterator[ReportDocument]:
         """Yield the documents with their answers and texts."""
         ids = [one.doc_id for one in chosen]
-        answers = {one.doc_id: one for one in run_answers(self._ledger, self._run_no, among=ids)}
+        answers = {one.doc_id: one for one in run_answers(self._ledger, self._story.run_no, among=ids)}
         for start in range(0, len(chosen), AT_ONCE):
             group = [self._planned(one, answers[one.doc_id]) for one in chosen[start : start + AT_ONCE]]
             asked = [part.asked for _, parts in group for part in parts]
-            found = iter(read_again(self._job_path, asked, simulated=self._simulated) if self._job_path else ())
+            found = iter(read_again(self._job_path, asked, simulated=self._story.simulated) if self._job_path else ())
             for document, parts in group:
                 yield self._with_texts(document, [(part, next(found)) for part in parts]) if parts else document
 
     def _planned(self, found: RunDocument, answer: RunAnswer) -> tuple[ReportDocument, Sequence[_Part]]:
         """Look up how a document was asked, and choose what of the document is read again."""
-        story = document_story(self._ledger, self._job, found.doc_id)
-        document = ReportDocument(found, story["source"] if story else "", answer.values)
+        story = document_story(self._ledger, self._story.job, found.doc_id)
+        document = ReportDocument(found, story["source"] if story else "")
+        if answer.outcome != found.outcome and answer.outcome:
+            return replace(document, unread=ASKED_AGAIN), ()
+        document = replace(document, values=answer.values)
         if story is None or not _is_of(answer, story):
             evidence = field_evidence(answer.findings.get("evidence", {}), None, part=None)
             return replace(document, evidence=evidence, unread=ASKED_AGAIN if answer.values else None), ()

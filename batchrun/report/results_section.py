@@ -156,7 +156,11 @@ def _picture(picture: PagePicture, one: ReportDocument) -> Markup:
     """Make a page with the boxes around its quotes, which also stand as text in the row."""
     names = ", ".join(dict.fromkeys(one.pictured[picture.page]))
     data = base64.b64encode(picture.png).decode("ascii")
-    boxes = [tag("rect", x=x - 2, y=y - 2, width=w + 4, height=h + 4) for x, y, w, h in dict.fromkeys(picture.boxes) if w and h]
+    boxes = [
+        tag("rect", x=x - 2, y=y - 2, width=w + 4, height=h + 4)
+        for x, y, w, h in dict.fromkeys(picture.boxes)
+        if w and h
+    ]
     words = (
         f"Page {picture.page} of {shown_path(one.source)}, with boxes around the quotes for {_cut(names, MOST_VALUE)}"
     )

@@ -26,18 +26,21 @@ from latest join run_answers l using (run_no, doc_id) left join requests r using
 order by doc_id
 """
 DOCUMENTS = f"""{LATEST}
-select l.doc_id, coalesce(d.outcome, r.outcome, iif(l.output is not null, 'succeeded', iif(w.merged_of is null, null,
-        'errored'))), case when d.outcome is not null then d.reason else coalesce(r.reason, w.reason) end,
-    a.ended_at - a.started_at, a.output_tokens,
+select l.doc_id, coalesce(d.outcome, a.outcome, r.outcome, iif(l.output is not null, 'succeeded',
+        iif(w.merged_of is not null, 'errored', null))) as ended,
+    case when d.outcome is not null then d.reason
+        else coalesce(a.reason, a.cause || ': ' || a.message, r.reason, w.reason) end, a.ended_at - a.started_at,
     a.input_tokens + a.cache_read_tokens + a.cache_write_5m_tokens + a.cache_write_1h_tokens,
-    (select sum(coalesce(cost_nusd, reserved_nusd)) from attempts c where c.request_no = l.request_no)
-from latest join own join run_answers l using (run_no, doc_id)
-left join requests r using (request_no) left join attempts a using (attempt_no)
+    (select sum(coalesce(cost_nusd, reserved_nusd)) from attempts c
+        where c.request_no = l.request_no and c.run_no <= :run_no)
+from latest join own join run_answers l using (run_no, doc_id) left join requests r using (request_no)
+left join attempts a on a.attempt_no = (select max(attempt_no) from attempts x
+    where x.request_no = l.request_no and x.run_no <= :run_no and x.outcome is not null)
 left join documents d on d.job = own.job and d.doc_id = l.doc_id and d.run_no = l.run_no
 left join wholes w on w.job = own.job and w.doc_id = l.doc_id and w.run_no = l.run_no
-order by l.doc_id
+where :earlier or l.run_no = :run_no order by l.doc_id
 """
-"""What became of a document that was not asked is known as long as the run is the last one to look at it."""
+"""The ending in the run counts: a later run may have mended a document since."""
 
 EXACT = json.JSONDecoder(parse_float=Decimal)
 
@@ -69,11 +72,10 @@ class RunDocument:
     """Why the document has no row. None if it has one, or if nothing is known."""
     seconds: float | None
     """How long the attempt took that settled the document. None without one, and for a document asked in parts."""
-    output_tokens: int | None
-    """Of the attempt that settled the document, as `input_tokens` are."""
     input_tokens: int | None
+    """The tokens of the prompt of that attempt, read from the cache or not. None as for `seconds`."""
     cost_nusd: int | None
-    """The cost of all attempts at the request, or their worst case. None as for `seconds`."""
+    """The cost of all attempts until the end of the run, or their worst case. None as for `seconds`."""
 
     @property
     def failed(self) -> bool:
@@ -81,9 +83,14 @@ class RunDocument:
         return self.outcome is not None and self.outcome.failed
 
 
-def run_documents(ledger: Ledger, run_no: int) -> Iterator[RunDocument]:
-    """Read what became of a run's documents, in the order of their ids, one after the other."""
-    for doc_id, outcome, *facts in ledger.connection.execute(DOCUMENTS, {"run_no": run_no, "among": None}):
+def run_documents(ledger: Ledger, run_no: int, *, about: int) -> Iterator[RunDocument]:
+    """Read what became of a run's documents, in the order of their ids, one after the other.
+
+    `about` says how many documents the run was about. If the run has looked at fewer, earlier runs had the others.
+    """
+    (own,) = ledger.connection.execute("select count(*) from run_answers where run_no = ?", (run_no,)).fetchone()
+    named = {"run_no": run_no, "among": None, "earlier": own < about}
+    for doc_id, outcome, *facts in ledger.connection.execute(DOCUMENTS, named):
         yield RunDocument(doc_id, outcome and Outcome(outcome), *facts)
 
 

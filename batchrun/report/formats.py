@@ -1,0 +1,60 @@
+"""The report of a run in each of its formats, part by part: html and md for people, json and junit for programs."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal, assert_never
+
+from batchrun.report.collect import collect
+from batchrun.report.documents import ReportDocuments, Wanted, report_documents
+from batchrun.report.facts import RunReport
+from batchrun.report.junit import junit
+from batchrun.report.markdown import markdown
+from batchrun.report.page import html_page
+from batchrun.report.results_section import SCRIPT, STYLE, results_section
+from batchrun.report.texts import without_texts
+from batchrun.report.words import verdict
+from batchrun.store.ledger.ledger import Ledger
+
+ReportFormat = Literal["html", "md", "json", "junit"]
+JSON_VERSION = 1
+"""The version of the JSON. Keys may come without another version; none goes or means something else without one."""
+
+
+def report_parts(
+    ledger: Ledger, run_no: int, kind: ReportFormat, wanted: Wanted, *, root: Path, refresh_s: int | None = None
+) -> Iterator[str]:
+    """Yield the report of a run; `root` is the project's folder. A page loads itself again every `refresh_s` seconds."""
+    report = collect(ledger, run_no, root=root)
+    report = report if wanted.has_texts else without_texts(report)
+    match kind:
+        case "html":
+            results = results_section(report_documents(ledger, report, wanted), report.story.run_id)
+            yield html_page(report, results, style=STYLE, script=SCRIPT, refresh_s=refresh_s)
+        case "md":
+            yield markdown(report)
+        case "json":
+            yield as_json(report, report_documents(ledger, report, wanted))
+        case "junit":
+            yield from junit(ledger, report, has_texts=wanted.has_texts)
+        case other:
+            assert_never(other)
+
+
+def as_json(report: RunReport, documents: ReportDocuments) -> str:
+    """Return a report as JSON: the fields of `RunReport`, and the same documents as a page, without pictures.
+
+    Money is in nano-USD, times are in seconds since 1970, and durations are in seconds, as their names say.
+    """
+    shown = [
+        {
+            **asdict(one.found), "source": one.source, "values": one.values, "unread": one.unread,
+            "evidence": [evidence.as_json for evidence in one.evidence],
+        }
+        for one in documents.shown
+    ]  # fmt: skip
+    counted = {"total": documents.total, "problems": documents.problems, "has_texts": documents.has_texts}
+    found = verdict(report)
+    told = {"batchrun_report": JSON_VERSION, "verdict": f"{found.head} {found.sentence}", **asdict(report)}
+    return json.dumps({**told, "documents": {**counted, "shown": shown}}, indent=2, default=float) + "\n"

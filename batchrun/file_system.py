@@ -2,9 +2,10 @@
 
 import contextlib
 import errno
+import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -84,6 +85,23 @@ def read_bounded(path: Path, *, most_bytes: int) -> bytes:
     if len(content) > most_bytes:
         raise TooLargeError(f"this file is larger than {most_bytes:,} bytes")
     return content
+
+
+def write_whole(path: Path, parts: Iterable[str]) -> None:
+    """Write a text to a file, whole or not at all: whoever reads the file meanwhile finds what was there before.
+
+    Raises OSError.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and (kind := other_kind(path.stat().st_mode)):
+        raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            file.writelines(parts)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def other_kind(mode: int) -> str | None:

@@ -1,10 +1,11 @@
 """Who hears of a run besides whoever started the run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchrun.workflow.observer import Observer
+from batchrun.report.report_file import ReportFile, report_files
+from batchrun.workflow.observer import HarmlessObservers, Observer
 from batchrun.workflow.open_job import OpenJob
 
 
@@ -18,11 +19,15 @@ class RunFiles:
     """Whether the report is written again and again while the run goes on."""
     junit: Path | None = None
     """The outcomes as JUnit XML."""
+    written: dict[str, Path] = field(default_factory=dict)
+    """The files that were written, by kind: `html` and `junit`. Empty before the end of the run."""
 
 
-def observers_of(opened: OpenJob, files: RunFiles, warn: Callable[[str], None]) -> list[Observer]:  # noqa: ARG001
+def observers_of(opened: OpenJob, files: RunFiles, warn: Callable[[str], None]) -> list[Observer]:
     """List the observers that the job file, the environment and the command ask for.
 
     `warn` tells a person what an observer could not do. No run fails because of an observer.
     """
-    return []
+    targets = report_files(opened, report=files.report, junit=files.junit, is_live=files.is_live)
+    found = [ReportFile(opened, target, files.written.__setitem__, warn) for target in targets]
+    return [HarmlessObservers(found, warn)]

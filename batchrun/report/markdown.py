@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from batchrun.catalog.money import dollars
 from batchrun.report.facts import RunReport
 from batchrun.report.markdown_text import escaped
 from batchrun.report.words import money_words, title_of, verdict

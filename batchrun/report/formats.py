@@ -25,7 +25,7 @@ JSON_VERSION = 1
 def report_parts(
     ledger: Ledger, run_no: int, kind: ReportFormat, wanted: Wanted, *, root: Path, refresh_s: int | None = None
 ) -> Iterator[str]:
-    """Yield the report of a run; `root` is the project's folder. A page loads itself again every `refresh_s` seconds."""
+    """Yield the report of a run; `root` is the project's folder. A page reloads itself every `refresh_s` seconds."""
     report = collect(ledger, run_no, root=root)
     report = report if wanted.has_texts else without_texts(report)
     match kind:

@@ -40,7 +40,7 @@ def results_section(documents: ReportDocuments, run_id: str) -> Markup:
     return tag(
         "section",
         tag("h2", "Results"),
-        tag("p", _scope(documents), class_="sub"),
+        tag("p", _scope(documents), class_="caption"),
         _finding(documents),
         tag("div", header, class_=f"row header columns-{len(columns)}", aria_hidden="true"),
         tag("ul", *listed, id="documents"),

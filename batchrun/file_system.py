@@ -87,28 +87,28 @@ def read_bounded(path: Path, *, most_bytes: int) -> bytes:
     return content
 
 
-def write_whole(path: Path, parts: Iterable[str]) -> None:
-    """Write a text to a file, whole or not at all: whoever reads the file meanwhile finds what was there before.
-
-    Raises OSError.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and (kind := other_kind(path.stat().st_mode)):
-        raise OSError(errno.EINVAL, f"it is {kind}, not a file", str(path))
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with new.open("w", encoding="utf-8") as file:
-            file.writelines(parts)
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
-
-
 def other_kind(mode: int) -> str | None:
     """Say what a path leads to, by the mode of its status. Returns None for an ordinary file."""
     if stat.S_ISREG(mode):
         return None
     return next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
+
+
+def replace_file(path: Path, parts: Iterable[str]) -> None:
+    """Write a text to a file whole or not at all, and make the folders above the file. Raises EnvironmentProblem."""
+    draft = path.with_name(f".{path.name[:100]}.{os.getpid()}")
+    try:
+        if path.exists() and (kind := other_kind(path.stat().st_mode)):
+            raise EnvironmentProblem(f"{path} is {kind}, not a file.", hint="name another file")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with draft.open("w", encoding="utf-8") as file:
+                file.writelines(parts)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise EnvironmentProblem(f"{path} cannot be written: {error.strerror}.", hint="name another file") from error
 
 
 def make_folder(path: Path) -> None:

@@ -13,6 +13,7 @@ from batchrun.job.tune_section import TUNED, is_tuned
 from batchrun.outcome import RETRIED, Outcome
 from batchrun.quality.compared_runs import ASKED
 from batchrun.quality.tune.frontier import Frontier
+from batchrun.report.charts.scale import nice
 from batchrun.report.facts import PENDING, Attention, Previous, RunReport
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.job_lock import is_locked
@@ -107,15 +108,10 @@ def _in_order(outcomes: Mapping[Outcome | None, int]) -> dict[str, int]:
 
 
 def bin_width(pace: Performance, longest_s: float | None) -> float | None:
-    """Choose the width of the bins of latencies, in seconds: 1, 2 or 5 of a decimal place. None without latencies.
-
-    Twice the 99th percentile fits into about 30 bins, so that a few slow answers do not hide the others.
-    """
+    """Choose the width of the bins of latencies, in seconds, so that a few slow answers do not hide the others."""
     if pace.latencies is None or longest_s is None:
         return None
-    rough = max(min(longest_s, 2 * pace.latencies.latency_s.p99) / 30, 1e-4)
-    steps = (multiple * 10.0**power for power in range(-4, 5) for multiple in (1, 2, 5))
-    return next((step for step in steps if step >= rough), 1e5)
+    return nice(min(longest_s, 1.5 * pace.latencies.latency_s.p99) / 36)
 
 
 def _fit(ledger: Ledger, story: RunStory, plan: Plan | None, model: str, estimate: int | None) -> TokenFit | None:

@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, assert_never
 
+from batchrun.errors import BatchrunError
+from batchrun.job.report_section import ReportSection
 from batchrun.report.collect import collect
 from batchrun.report.documents import ReportDocuments, Wanted, report_documents
 from batchrun.report.facts import RunReport
@@ -15,11 +17,26 @@ from batchrun.report.page import html_page
 from batchrun.report.results_section import SCRIPT, STYLE, results_section
 from batchrun.report.texts import without_texts
 from batchrun.report.words import verdict
+from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 
 ReportFormat = Literal["html", "md", "json", "junit"]
 JSON_VERSION = 1
 """The version of the JSON. Keys may come without another version; none goes or means something else without one."""
+
+
+def wanted_of(job_path: Path, *, sample: int | None, no_source: bool) -> Wanted:
+    """Return what a person wants of a past run; what the person does not say, [report] of the job file says.
+
+    Without a job file that can be read nobody knows whether texts may be shown, so none is.
+    """
+    try:
+        section = read_job(job_path).spec.report
+    except BatchrunError:
+        section = ReportSection(include_source=False)
+    has_texts = section.include_source and not no_source
+    wanted = section.sample if sample is None else sample
+    return Wanted(sample=wanted, has_texts=has_texts, job_path=job_path if has_texts else None)
 
 
 def report_parts(

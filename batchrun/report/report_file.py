@@ -6,14 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchrun.errors import BatchrunError
 from batchrun.events import Event, RunStarted
-from batchrun.file_system import write_whole
+from batchrun.file_system import replace_file
 from batchrun.report.documents import Wanted
 from batchrun.report.formats import ReportFormat, report_parts
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.paths import simulated_twin
-from batchrun.workflow.observer import Observer
+from batchrun.workflow.observer import Observer, reason
 from batchrun.workflow.open_job import OpenJob
 from batchrun.workflow.summary import Summary
 
@@ -62,11 +61,7 @@ class ReportFile(Observer):
         """Write the last report. A command that had nothing to run leaves the file as it is."""
         self.failed(None)
         if summary.totals:
-            path = self._path(summary.totals.run_id)
-            section = self._opened.job.spec.report
-            job_path = self._opened.job.path if section.include_source else None
-            wanted = Wanted(sample=section.sample, has_texts=section.include_source, job_path=job_path)
-            self._write(path, self._opened.ledger, summary.totals.run_id, wanted)
+            path = self._write(self._opened.ledger, summary.totals.run_id)
             self._written(self._target.kind, path)
 
     def failed(self, error: BaseException | None) -> None:  # noqa: ARG002
@@ -76,30 +71,33 @@ class ReportFile(Observer):
             self._thread.join()
 
     def _live(self) -> None:
-        section = self._opened.job.spec.report
-        wanted = Wanted(sample=section.sample, has_texts=section.include_source)
         try:
             with Ledger.read(self._opened.paths.ledger) as ledger:
                 while not self._over.is_set():
                     begun_at = time.monotonic()
-                    self._write(self._path(self._run_id), ledger, self._run_id, wanted, refresh_s=EVERY_S)
+                    self._write(ledger, self._run_id, refresh_s=EVERY_S)
                     self._over.wait(max(EVERY_S, REST * (time.monotonic() - begun_at)))
         except Exception as error:  # noqa: BLE001 - whatever becomes of a picture of the run, the run goes on
-            what = str(error) if isinstance(error, BatchrunError | OSError) else type(error).__name__
-            self._warn(f"warning: the live report cannot be written: {what}")
+            self._warn(f"warning: the live report: {reason(error)}; the run goes on without")
+
+    def _write(self, ledger: Ledger, run_id: str, *, refresh_s: int | None = None) -> Path:
+        """Write the report, and return its path. Raises EnvironmentProblem."""
+        (run_no,) = ledger.connection.execute("select run_no from runs where run_id = ?", (run_id,)).fetchone()
+        job, path = self._opened.job, self._path(run_id)
+        section = job.spec.report
+        is_read = section.include_source and refresh_s is None
+        wanted = Wanted(sample=section.sample, has_texts=section.include_source, job_path=job.path if is_read else None)
+        replace_file(path, report_parts(ledger, run_no, self._target.kind, wanted, root=job.root, refresh_s=refresh_s))
+        return path
 
     def _path(self, run_id: str) -> Path:
+        """Name the file. A simulated run never writes over the report of a real one."""
+        job = self._opened.job
+        section = job.spec.report
         if self._target.path:
             return self._target.path
-        section, job = self._opened.job.spec.report, self._opened.job
         path = job.resolve(section.path(run=run_id, job=self._opened.name) or "")
-        is_shared = self._opened.simulated and "{run}" not in (section.html or "")
-        return simulated_twin(path) if is_shared else path
-
-    def _write(self, path: Path, ledger: Ledger, run_id: str, wanted: Wanted, *, refresh_s: int | None = None) -> None:
-        (run_no,) = ledger.connection.execute("select run_no from runs where run_id = ?", (run_id,)).fetchone()
-        root, kind = self._opened.job.root, self._target.kind
-        write_whole(path, report_parts(ledger, run_no, kind, wanted, root=root, refresh_s=refresh_s))
+        return simulated_twin(path) if self._opened.simulated and "{run}" not in (section.html or "") else path
 
 
 def report_files(opened: OpenJob, *, report: Path | None, junit: Path | None, is_live: bool) -> list[Target]:

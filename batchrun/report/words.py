@@ -1,0 +1,107 @@
+"""What the report of a run says in sentences, whatever the format of the report."""
+
+from dataclasses import dataclass
+
+from batchrun.catalog.money import dollars
+from batchrun.job.tune_section import is_tuned
+from batchrun.report.facts import PENDING, RunReport
+from batchrun.store.reports.utilisation import binding
+from batchrun.strategy.duration import Bound
+from batchrun.strategy.routes import Route
+from batchrun.wording import count, duration
+
+TIGHT = 0.7
+"""The share of a rate limit from which on the limit is said to have bound the run."""
+MENDED_BY = {
+    "concurrency": "requests waited longest for a free connection: raise [run] max_concurrency",
+    "http_429": "requests waited longest after the API had refused some: [limits] may be above its limits",
+    "outage": "requests waited longest for an API that was down: submit again at another time, or name fallbacks",
+    "retry": "requests waited longest before they were sent again after failures",
+    "budget": "requests waited longest for the budget: what was in progress had reserved all of it",
+}
+"""What can be done about the longest wait, by its cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a run went, in one line."""
+
+    level: str
+    """One of good, warning, bad and open."""
+    head: str
+    sentence: str
+
+
+def verdict(report: RunReport) -> Verdict:
+    """Say how a run went, or how the run stands."""
+    state, outcomes = report.story.state, report.outcomes
+    rows, pending = outcomes.get("succeeded", 0), outcomes.get(PENDING, 0)
+    told = [
+        f"{rows:,} of {count(report.documents, 'document')} {'has' if report.documents == 1 else 'have'} a valid row"
+    ]
+    told += [f"{skipped:,} {'was' if skipped == 1 else 'were'} skipped"] if (skipped := outcomes.get("skipped")) else []
+    told += [f"{report.failed:,} need attention"] if report.failed else []
+    told += [f"{pending:,} are pending"] if pending else []
+    spent = f"{dollars(report.totals.cost_nusd)} spent of {dollars(report.totals.cap_nusd)}."
+    sentence = f"{'; '.join(told)}. {spent}"
+    if state == "running":
+        return Verdict("open", "Running.", sentence)
+    if state == "waiting":
+        return Verdict("open", "Batches are in progress.", sentence)
+    if state != "finished":
+        head = "Stopped." if state == "stopped" else "Interrupted."
+        return Verdict("bad", head, f"{report.halted} {sentence}" if report.halted else sentence)
+    if failing := sum(check.fails for check in report.checks):
+        sentence = f"{count(failing, 'check')} failed. {sentence}"
+    if report.failed or failing:
+        return Verdict("warning", "Finished with problems.", sentence)
+    return Verdict("good", "Finished.", sentence)
+
+
+def money_words(report: RunReport) -> str:
+    """Say what a run has spent, of which budget, and what it was estimated to spend."""
+    totals = report.totals
+    words = f"{dollars(totals.cost_nusd)} of {dollars(totals.cap_nusd)}"
+    if not totals.estimate_nusd:
+        return f"{words}; nothing was estimated."
+    low, high = dollars(totals.estimate_low_nusd), dollars(totals.estimate_high_nusd)
+    return f"{words}; the estimate was {dollars(totals.estimate_nusd)} (90%: {low} to {high})."
+
+
+def pace_words(report: RunReport) -> str:
+    """Name the limit that bound a run that streamed, and say what can be changed about it."""
+    pace = report.performance
+    speed = f"{pace.settled_per_minute:,.0f} documents a minute. " if pace.settled_per_minute else ""
+    bound = binding(pace.shares)
+    if bound and pace.shares[bound] >= TIGHT:
+        key = {Bound.REQUESTS: "requests", Bound.INPUT_TOKENS: "input_tokens", Bound.OUTPUT_TOKENS: "output_tokens"}
+        return (
+            f"{speed}The limit of {bound} was binding: {pace.shares[bound]:.0%} of it was used on average. To go"
+            f" faster, raise [limits] {key[bound]}_per_minute if the organisation's limit is higher, or use batches."
+        )
+    most = f"at most {pace.shares[bound]:.0%} of a limit was used" if bound else "no limit is known"
+    longest = pace.waits[0] if pace.waits else None
+    if longest and longest.seconds >= 1 and longest.cause in MENDED_BY:
+        return f"{speed}No rate limit was binding, {most}; {MENDED_BY[longest.cause]}."
+    return f"{speed}No rate limit was binding: {most}."
+
+
+def is_batched(report: RunReport) -> bool:
+    """Whether the run went in batches, so that nothing is known of latencies and of rate limits."""
+    return report.story.route == Route.BATCH or (bool(report.all_batches) and not report.latency_bins)
+
+
+def wall_words(report: RunReport) -> str:
+    """Say what is known besides the wall time of a run."""
+    if report.story.state == "running":
+        return "so far"
+    if report.forecast_s is not None:
+        return f"forecast {duration(report.forecast_s)}"
+    return "from the first start to the last end"
+
+
+def title_of(report: RunReport) -> str:
+    """Name the report. Nobody may take a simulated run for a real one."""
+    stamp = "SIMULATED " if report.story.simulated else ""
+    what = "tune" if is_tuned(report.story.job) else "run"
+    return f"{stamp}{report.story.job} {what} {report.story.run_id}"

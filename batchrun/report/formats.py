@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal, assert_never
 
@@ -74,4 +76,8 @@ def as_json(report: RunReport, documents: ReportDocuments) -> str:
     counted = {"total": documents.total, "problems": documents.problems, "has_texts": documents.has_texts}
     found = verdict(report)
     told = {"batchrun_report": JSON_VERSION, "verdict": f"{found.head} {found.sentence}", **asdict(report)}
-    return json.dumps({**told, "documents": {**counted, "shown": shown}}, indent=2, default=float) + "\n"
+    return json.dumps({**told, "documents": {**counted, "shown": shown}}, indent=2, default=_plain) + "\n"
+
+
+def _plain(value: date | Decimal) -> str | float:
+    return value.isoformat() if isinstance(value, date) else float(value)

@@ -22,7 +22,7 @@ ENDINGS: Mapping[str, "ReportFormat"] = {".md": "md", ".json": "json", ".xml": "
 @click.command()
 @click.argument("run", default="last")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE",
-              help="The file to write. By default a page is results/JOB-RUN.html; other formats go to stdout.")  # fmt: skip
+              help="The file to write. By default results/JOB-RUN.html; other formats go to stdout.")  # fmt: skip
 @click.option("--format", type=click.Choice(FORMATS), help="The default follows the ending of --output, or is html.")
 @click.option("--sample", type=click.IntRange(0, 200), metavar="N",
               help="How many documents without a problem are shown. By default the job file decides.")  # fmt: skip

@@ -7,7 +7,7 @@ if (form) {
   const filter = () => {
     const words = find.value.trim().toLowerCase();
     rows.forEach((row, at) => {
-      row.hidden = !texts[at].includes(words) || (status.value !== "" && row.dataset.status !== status.value);
+      row.hidden = !texts[at].includes(words) || !["", row.dataset.status].includes(status.value);
     });
     shown.textContent = `${rows.filter((row) => !row.hidden).length} shown`;
   };

@@ -25,7 +25,7 @@ from batchrun.store.reports.costs import CostFilter, Costs
 from batchrun.store.reports.curves import TokenFit, latency_bins, longest_latency, moments, token_fit
 from batchrun.store.reports.evidence import run_findings
 from batchrun.store.reports.performance import Performance, performance
-from batchrun.store.reports.run_problems import Ending, endings, field_rates
+from batchrun.store.reports.run_problems import Ending, ended_outcomes, endings, field_rates
 from batchrun.store.reports.runs import RunStory, run_stories
 from batchrun.store.reports.totals import totals
 from batchrun.strategy.plan import Plan
@@ -48,7 +48,7 @@ def collect(ledger: Ledger, run_no: int, *, root: Path) -> RunReport:
     plan, halted = (summary.plan, summary.halted) if summary else (None, None)
     went = moments(ledger, run_no, began_at=story.started_at)
     last_at = story.ended_at or (went[-1].at if went else story.started_at)
-    outcomes = _in_order(summary.outcomes if summary else run_outcomes(ledger, run_no))
+    outcomes = _in_order(summary.outcomes if summary else ended_outcomes(ledger, run_no, story.job))
     run_totals = summary.totals if summary and summary.totals else totals(ledger, run_no)
     pace = summary.performance if summary and summary.performance else performance(ledger, run_no)
     costs = Costs(ledger, CostFilter(run_nos=[run_no]))
@@ -114,12 +114,12 @@ def bin_width(pace: Performance, longest_s: float | None) -> float | None:
     return nice(min(longest_s, 1.5 * pace.latencies.latency_s.p99) / 36)
 
 
-def _fit(ledger: Ledger, story: RunStory, plan: Plan | None, model: str, estimate: int | None) -> TokenFit | None:
+def _fit(ledger: Ledger, story: RunStory, plan: Plan | None, model: str, estimate: float | None) -> TokenFit | None:
     if plan is None or not estimate:
         return None
     price = load_prices(today=datetime.fromtimestamp(story.started_at, UTC).date()).prices.get(model)
     weights = {kind: factor(price.tokenizer if price else "new", kind).mean for kind in TextClass}
-    fixed = plan.estimate.fixed_tokens
+    fixed, estimate = plan.estimate.fixed_tokens, estimate * plan.estimate.documents / max(plan.estimate.requests, 1)
     return token_fit(ledger, story.run_no, model=model, estimate=estimate, fixed=fixed, weights=weights)
 
 

@@ -40,8 +40,8 @@ def verdict(report: RunReport) -> Verdict:
         f"{rows:,} of {count(report.documents, 'document')} {'has' if report.documents == 1 else 'have'} a valid row"
     ]
     told += [f"{skipped:,} {'was' if skipped == 1 else 'were'} skipped"] if (skipped := outcomes.get("skipped")) else []
-    told += [f"{report.failed:,} need attention"] if report.failed else []
-    told += [f"{pending:,} are pending"] if pending else []
+    told += [f"{report.failed:,} {'needs' if report.failed == 1 else 'need'} attention"] if report.failed else []
+    told += [f"{pending:,} pending"] if pending else []
     spent = f"{dollars(report.totals.cost_nusd)} spent of {dollars(report.totals.cap_nusd)}."
     sentence = f"{'; '.join(told)}. {spent}"
     if state == "running":
@@ -50,7 +50,8 @@ def verdict(report: RunReport) -> Verdict:
         return Verdict("open", "Batches are in progress.", sentence)
     if state != "finished":
         head = "Stopped." if state == "stopped" else "Interrupted."
-        return Verdict("bad", head, f"{report.halted} {sentence}" if report.halted else sentence)
+        why = f"{report.halted[:1].upper()}{report.halted[1:]} " if report.halted else ""
+        return Verdict("bad", head, why + sentence)
     if failing := sum(check.fails for check in report.checks):
         sentence = f"{count(failing, 'check')} failed. {sentence}"
     if report.failed or failing:

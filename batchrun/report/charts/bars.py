@@ -8,10 +8,10 @@ from batchrun.report.charts.plot import WIDTH, picture
 from batchrun.report.markup import Markup, tag
 
 ROW, BAR, TOP = 22.0, 14.0, 4.0
-BEGIN, END = 190.0, 62.0
-"""Where bars begin, and how much is left behind them for words."""
-LONGEST_LABEL = 31
-"""How many columns of a label are shown; its tooltip has all of it."""
+LABEL, END = 200.0, 60.0
+"""How wide labels are, and how much is left behind the bars for words."""
+COLUMN = 7.1
+"""How wide a character is on a small screen; a label that is too long loses its middle, and its tooltip has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +34,20 @@ class Bar:
     """The words behind the bar."""
 
 
-def bars(name: str, title: str, told: str, rows: Sequence[Bar]) -> Markup:
-    """Draw bars below each other; the longest is as long as the chart allows."""
+def bars(name: str, title: str, told: str, rows: Sequence[Bar], *, begin: float = LABEL) -> Markup:
+    """Draw bars below each other, which `begin` behind their labels; the longest is as long as the chart allows."""
     most = max((sum(piece.size for piece in row.pieces) for row in rows), default=0.0) or 1.0
-    scale = (WIDTH - BEGIN - END) / most
-    layers = [layer for number, row in enumerate(rows) for layer in _bar(name, row, TOP + number * ROW, scale)]
+    scale = (WIDTH - begin - END) / most
+    layers = [layer for number, row in enumerate(rows) for layer in _bar(name, row, begin, TOP + number * ROW, scale)]
     stripes = tag("path", d="M-1 1l2-2M0 6l6-6M5 7l2-2", class_="stripe")
     pattern = tag("pattern", stripes, id=f"{name}-stripes", width=6, height=6, patternUnits="userSpaceOnUse")
     return picture(name, title, told, WIDTH, TOP + len(rows) * ROW, tag("defs", pattern), *layers)
 
 
-def _bar(name: str, row: Bar, top: float, scale: float) -> list[Markup]:
-    label = tag("text", tag("title", row.label), shown_path(row.label, LONGEST_LABEL),
-                x=BEGIN - 8, y=top + 11, class_="end")  # fmt: skip
-    drawn, left = [label], BEGIN
+def _bar(name: str, row: Bar, begin: float, top: float, scale: float) -> list[Markup]:
+    label = tag("text", tag("title", row.label), shown_path(row.label, int(begin / COLUMN)),
+                x=begin - 8, y=top + 11, class_="end")  # fmt: skip
+    drawn, left = [label], begin
     for piece in row.pieces:
         width = piece.size * scale
         if piece.kind != "nothing" and piece.size:

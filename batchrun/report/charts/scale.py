@@ -16,6 +16,8 @@ class Axis:
     label: str
     form: str = "{0:,.{1}f}"
     """How a tick is written: a format of its value and of how many decimals tell the ticks apart."""
+    least_step: float = 0.0
+    """The least distance of two ticks: 1 for counts."""
     is_log: bool = False
     """Whether equal distances are equal factors; `low` is above 0 then."""
 
@@ -29,7 +31,7 @@ class Axis:
         """Return the values that are written at the axis: about five."""
         if self.is_log:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            steps = (1, 2, 5) if self.high < 200 * self.low else (1,)
+            steps = (1, 2, 3, 5) if self.high < 20 * self.low else (1, 2, 5) if self.high < 200 * self.low else (1,)
             return [
                 value for power in powers for step in steps if self.low <= (value := step * 10.0**power) <= self.high
             ]
@@ -44,7 +46,7 @@ class Axis:
 
     @property
     def _step(self) -> float:
-        return nice((self.high - self.low) / 6)
+        return max(nice((self.high - self.low) / 6), self.least_step)
 
 
 def nice(rough: float) -> float:
@@ -55,10 +57,10 @@ def nice(rough: float) -> float:
     return next(step * power for step in (1, 2, 5, 10) if step * power >= rough * (1 - 1e-9))
 
 
-def up_to(most: float, label: str, form: str = "{0:,.{1}f}") -> Axis:
+def up_to(most: float, label: str, form: str = "{0:,.{1}f}", *, least_step: float = 0.0) -> Axis:
     """Make an axis from 0 to a round number that is not below `most`."""
-    step = nice(most / 6)
-    return Axis(0.0, step * max(math.ceil(most / step - 1e-9), 1), label, form)
+    step = max(nice(most / 6), least_step)
+    return Axis(0.0, step * max(math.ceil(most / step - 1e-9), 1), label, form, least_step)
 
 
 def time_axis(seconds: float, since: str = "the start") -> tuple[Axis, float]:

@@ -34,7 +34,7 @@ def attention_card(report: RunReport) -> Markup | None:
     number = sum(one.documents for one in report.attention)
     caption = f"{count(number, 'document')} of {report.documents:,}, by reason. Type in the project's folder:"
     lines = [(line, _effect(line, dict.fromkeys(outcomes))) for line, outcomes in by_command.items()]
-    return card("attention", title, caption, commands(lines), bars("attention-chart", title, caption, rows),
+    return card("attention", title, caption, commands(lines), bars("attention-chart", title, caption, rows, begin=300.0),
                 data_table(title, ("reason", "documents", "command"), cells))  # fmt: skip
 
 

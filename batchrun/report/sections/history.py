@@ -11,6 +11,12 @@ from batchrun.wording import count, duration, utc
 
 PER = 1_000
 """Prices are shown for so many documents."""
+ENDINGS = {
+    "found": "{0} holds the target of {1} right fields",
+    "undecided": "More documents have to show whether {0} holds the target of {1} right fields",
+    "none": "No setting holds the target of {1} right fields",
+    "stopped": "The tune stopped before its verdict about the target of {1} right fields",
+}
 MOST_KEYS = 12
 LONGEST_VALUE = 60
 """How many characters of a key's value are shown."""
@@ -23,8 +29,7 @@ def frontier_card(report: RunReport) -> Markup | None:
         return None
     judged = [one for one in found.points if one.accuracy]
     against = "the answers of the strongest setting" if found.by_agreement else "gold labels"
-    named = f" Named: {found.chosen}." if found.chosen else ""
-    caption = f"Right fields by {against}, target {found.target:.1%}: {found.ending}.{named}"
+    caption = f"{ENDINGS.get(found.ending, '{0}')}, held against {against}.".format(found.chosen, f"{found.target:.1%}")
     rows = [
         (one.setting, one.state, f"{one.documents:,}", f"{one.accuracy.mean:.1%}" if one.accuracy else "",
          f"{one.accuracy.low:.1%} to {one.accuracy.high:.1%}" if one.accuracy else "",
@@ -76,7 +81,7 @@ def previous_card(report: RunReport) -> Markup | None:
         caption = "No key of the job file that decides about answers has changed."
     keys = tag("ul", *(tag("li", _change(one)) for one in (changed or ())[:MOST_KEYS]), class_="caption")
     title = "Compared with the previous run"
-    return card("previous", title, caption, *([keys] if changed else []), table(title, ("", "before", "now"), rows))
+    return card("previous", title, caption, *([keys] if changed else []), table(title, ("what", "before", "now"), rows))
 
 
 def _each(nusd: int | None) -> str:

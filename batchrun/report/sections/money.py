@@ -39,7 +39,7 @@ def spend_card(report: RunReport) -> Markup | None:
         bounds = (totals.estimate_high_nusd / DOLLAR, totals.estimate_low_nusd / DOLLAR)
         upper, lower = ([(time, share * usd) for time, share in zip(times, shares, strict=True)] for usd in bounds)
         layers.insert(0, plot.band(upper, lower))
-        entries.append(("band", "estimate of what was answered by then, 90% interval"))
+        entries.append(("band", "estimate, 90% interval"))
     if draws_cap:
         layers.append(plot.across(totals.cap_nusd / DOLLAR, f"budget {dollars(totals.cap_nusd)}"))
     caption = money_words(report)

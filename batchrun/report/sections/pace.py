@@ -1,10 +1,11 @@
 """How fast a run was: the use of its rate limits, the latency of its answers, and the life of its batches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 from batchrun.report.charts.bars import Bar, Piece, bars
-from batchrun.report.charts.card import card, data_table, legend
+from batchrun.report.charts.card import card, data_table, legend, table
 from batchrun.report.charts.plot import Plot
 from batchrun.report.charts.scale import Axis, time_axis, up_to
 from batchrun.report.facts import RunReport
@@ -18,60 +19,71 @@ MOST_POINTS = 60
 """How many points a line has: the minutes of a long run are put together."""
 KINDS = {Bound.REQUESTS: "c2 dotted", Bound.INPUT_TOKENS: "c1", Bound.OUTPUT_TOKENS: "c3 dashed"}
 """How the line of each limit looks."""
+REFUSED = (("limited", "triangle", "c4", "429 rate limited"), ("overloaded", "square", "c5", "529 overloaded"))
+"""What the API refuses, by the name in `Moment`, with its mark and its words."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateUse:
+    """The use of the rate limits in some minutes of a run."""
+
+    begin_s: float
+    """When the minutes begin, in seconds since the start of the run; a little before the start at first."""
+    seconds: float
+    shares: Shares
+    refused: Mapping[str, int]
+    """How many requests the API has refused, by the names in `REFUSED`."""
 
 
 def rates_card(report: RunReport) -> Markup | None:
     """Draw the share of each limit that was used. None for a run that did not stream, or whose limits are not known."""
-    if not (uses := _uses(report)) or not report.performance.shares:
+    shares = report.performance.shares
+    if not shares or not (uses := list(_uses(report))):
         return None
-    title = "Rate-limit use"
-    minute = len(report.performance.minutes) and uses[0][1]
-    most = max(max(shares.values(), default=0.0) for _, _, shares in uses)
-    x, unit = time_axis(max(report.seconds, uses[-1][0] + MINUTE_S * minute))
-    plot = Plot(x, Axis(0.0, max(most, 1.0) * 1.25, "share of the limit", "{0:.0%}"))
-    known = [bound for bound in KINDS if bound in report.performance.shares]
+    title, caption = "Rate-limit use", pace_words(report)
+    known = [bound for bound in KINDS if bound in shares]
+    refused = [(name, *how) for name, *how in REFUSED if any(use.refused[name] for use in uses)]
+    header = ("from, UTC", *map(str, known), *(words for *_, words in refused))
+    rows = [
+        (utc(report.story.started_at + use.begin_s), *(f"{use.shares.get(bound, 0):.1%}" for bound in known),
+         *(f"{use.refused[name]:,}" for name, *_ in refused))
+        for use in uses
+    ]  # fmt: skip
+    if len(uses) < 2:  # a run of a minute has no course
+        return card("rates", title, caption, table(title, header, rows))
+    x, unit = time_axis(max(report.seconds, uses[-1].begin_s + uses[-1].seconds))
+    most = max(1.0, *(share for use in uses for share in use.shares.values()))
+    plot = Plot(x, Axis(0.0, 1.25 * most, "share of the limit", "{0:.0%}"))
     layers = [plot.across(1.0, "limit")]
     for bound in known:
-        points = [(max(at, 0.0) / unit, shares[bound]) for at, _, shares in uses if bound in shares]
-        said = [f"{bound}: {share:.1%} of the limit" for _, share in points]
-        layers += [plot.line(points, KINDS[bound], said)]
-        layers += [plot.mark(point, "disc", KINDS[bound].split()[0], words)
-                   for point, words in zip(points, said, strict=True) if len(points) < 4]  # fmt: skip
+        points = [(max(use.begin_s, 0.0) / unit, use.shares[bound]) for use in uses if bound in use.shares]
+        layers.append(plot.line(points, KINDS[bound], [f"{bound}: {share:.1%} of the limit" for _, share in points]))
+    for number, (name, shape, kind, words) in enumerate(refused):
+        layers += [
+            plot.mark((max(use.begin_s, 0.0) / unit, plot.y.high * (0.98 - 0.05 * number)), shape, kind,
+                      f"{words}: {use.refused[name]:,}")
+            for use in uses if use.refused[name]
+        ]  # fmt: skip
     entries = [(f"line {KINDS[bound]}", str(bound)) for bound in known]
-    refused = (("limited", "triangle", "c4", "429 rate limited"), ("overloaded", "square", "c5", "529 overloaded"))
-    for name, shape, kind, words in refused:
-        if hits := [(one.at, number) for one in report.moments if (number := getattr(one, name))]:
-            layers += [
-                plot.mark(
-                    ((at - report.story.started_at) / unit, plot.y.high * 0.96), shape, kind, f"{words}: {number:,}"
-                )
-                for at, number in hits
-            ]
-            entries.append((f"mark {shape} {kind}", words))
-    cells = [
-        (utc(report.story.started_at + at), *(f"{shares[bound]:.1%}" if bound in shares else "" for bound in known))
-        for at, _, shares in uses
-    ]
-    caption = pace_words(report)
-    header = ("from, UTC", *map(str, known))
-    note = f"Each line is {count(minute, 'minute')}."
+    entries += [(f"mark {shape} {kind}", words) for _, shape, kind, words in refused]
+    note = f"Each line is {count(round(uses[0].seconds / MINUTE_S), 'minute')}."
     return card("rates", title, caption, legend(*entries), plot.drawn("rates-chart", title, caption, *layers),
-                data_table(title, header, cells, note))  # fmt: skip
+                data_table(title, header, rows, note))  # fmt: skip
 
 
-def _uses(report: RunReport) -> list[tuple[float, int, Shares]]:
-    """Put minutes together: when they begin, in seconds after the start, how many they are, and the shares used."""
-    pace, activity = report.performance, report.performance.activity
-    if not pace.minutes or activity is None:
-        return []
-    first, last = pace.minutes[0].minute, pace.minutes[-1].minute
-    size = -(-(last - first + 1) // MOST_POINTS)
-    found = []
-    for number, group in groupby(pace.minutes, key=lambda use: (use.minute - first) // size):
+def _uses(report: RunReport) -> Iterator[RateUse]:
+    """Put minutes together, and what the API has refused in them."""
+    minutes, activity = report.performance.minutes, report.performance.activity
+    if not minutes or activity is None:
+        return
+    first, start = minutes[0].minute, report.story.started_at
+    seconds = MINUTE_S * -(-(minutes[-1].minute - first + 1) // MOST_POINTS)
+    for number, group in groupby(minutes, key=lambda use: (use.minute - first) * MINUTE_S // seconds):
         used = utilisation(list(group), began_at=activity.began_at, ended_at=activity.ended_at)
-        begin = (first + number * size) * MINUTE_S - report.story.started_at
-        found.append((begin, size, highest(list(used.values()))))
-    return found
+        begin = first * MINUTE_S + number * seconds
+        within = [one for one in report.moments if begin <= one.at < begin + seconds]
+        refused = {name: sum(getattr(one, name) for one in within) for name, *_ in REFUSED}
+        yield RateUse(begin - start, seconds, highest(list(used.values())), refused)
 
 
 def latency_card(report: RunReport) -> Markup | None:
@@ -86,7 +98,7 @@ def latency_card(report: RunReport) -> Markup | None:
     if latencies.first_byte_s:
         caption += f" · first byte p50 {brief(latencies.first_byte_s.p50)}"
     x = up_to(bins[-1].high, "seconds from the send to the last byte")
-    plot = Plot(x, up_to(max(one.count for one in bins), "answers"))
+    plot = Plot(x, up_to(max(one.count for one in bins), "answers", least_step=1.0))
     said = [f"{one.low:g} to {one.high:g} s: {count(one.count, 'answer')}" for one in bins]
     if report.longest_s > bins[-1].high:
         said[-1] = f"{bins[-1].low:g} s and more: {count(bins[-1].count, 'answer')}"
@@ -130,7 +142,7 @@ def tokens_card(report: RunReport) -> Markup | None:
     title = "Token estimate against actual"
     caption = (
         f"Prompts had {abs(fit.bias):.1%} {'more' if fit.bias >= 0 else 'fewer'} tokens than estimated;"
-        f" {fit.near:.0%} of {count(fit.documents, 'document')} are within 10% of their estimate."
+        f" {fit.near:.0%} of {count(fit.prompts, 'prompt')} are within 10% of their estimate."
         f" The next plan of this job learns from these answers."
     )
     sizes, shares = [size for _, size, _ in fit.dots], [share for *_, share in fit.dots]
@@ -143,7 +155,7 @@ def tokens_card(report: RunReport) -> Markup | None:
                for name, size, share in fit.dots]  # fmt: skip
     furthest = sorted(fit.dots, key=lambda dot: (-abs(dot[2] - 1), dot[0]))[:20]
     rows = [(name, f"{size:,.0f}", f"{size * share:,.0f}", f"{share:.1%}") for name, size, share in furthest]
-    shown = f"document ({len(fit.dots):,} of {fit.documents:,})" if len(fit.dots) < fit.documents else "document"
+    shown = f"prompt ({len(fit.dots):,} of {fit.prompts:,})" if len(fit.dots) < fit.prompts else "prompt"
     return card("tokens", title, caption, legend(("band", "within 10%"), ("mark disc c2", shown),
                                                  ("line ink dashed", "as estimated")),
                 plot.drawn("tokens-chart", title, caption, *layers),

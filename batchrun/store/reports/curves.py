@@ -68,11 +68,12 @@ class Bin:
 class TokenFit:
     """How the prompts that Claude counted compare with what the run was estimated with, document by document."""
 
-    documents: int
+    prompts: int
+    """How many prompts were compared."""
     bias: float
     """The tokens of all prompts as a share of the estimate, less 1."""
     near: float
-    """The share of the documents whose prompt is within `NEAR` of its estimate."""
+    """The share of the prompts that are within `NEAR` of their estimates."""
     dots: Sequence[tuple[str, float, float]]
     """Some documents: the id, the estimated tokens of the prompt, and the counted tokens as a share of the estimate."""
 
@@ -122,7 +123,7 @@ def token_fit(
     fixed: float,
     weights: Mapping[TextClass, float],
 ) -> TokenFit | None:
-    """Compare the prompts that Claude counted with the estimate of the run, `estimate` tokens for all its requests.
+    """Compare the prompts that Claude counted with the estimate, `estimate` tokens for a prompt of each document.
 
     The tokens of a document are estimated as the plan did: `fixed` tokens that every request carries, and the counted
     tokens of the document times the factor of its class of text. The ledger keeps the sum alone: `weights` has what the
@@ -135,17 +136,15 @@ def token_fit(
     if scale <= 0:
         return None
     named["factors"] = json.dumps({kind: scale * weight for kind, weight in weights.items()})
-    documents, counted, expected, near = ledger.connection.execute(
+    prompts, counted, expected, near = ledger.connection.execute(
         f"{FIT} select count(*), sum(counted), sum(estimate), sum(abs(counted / estimate - 1) <= :near) from fit",
         {**named, "near": NEAR},
     ).fetchone()
-    if not documents:
+    if not prompts:
         return None
     dots = ledger.connection.execute(
         f"{FIT} select doc_id, estimate, counted / estimate from fit where attempt_no % :step = 0"
         " order by attempt_no limit :most",
-        {**named, "step": -(-documents // MOST_DOTS), "most": MOST_DOTS},
+        {**named, "step": -(-prompts // MOST_DOTS), "most": MOST_DOTS},
     )
-    return TokenFit(
-        documents=documents, bias=counted / expected - 1, near=near / documents, dots=tuple(dots.fetchall())
-    )
+    return TokenFit(prompts=prompts, bias=counted / expected - 1, near=near / prompts, dots=tuple(dots.fetchall()))

@@ -17,19 +17,23 @@ LONGEST_REASON = 200
 
 # The ending in this run counts: a later run may have mended the document since. A document without a request of its
 # own (unreadable, skipped) has its reason by itself, as have the parts of long documents.
-ENDINGS = f"""
+ENDED = f"""
 with own as (
     select doc_id, request_no from run_answers where run_no = :run_no
-    union select doc_id, request_no from documents where run_no = :run_no and whole is not null)
-select coalesce(d.outcome, a.outcome, r.outcome) as ended,
-    substr(case when d.outcome is not null then d.reason when r.outcome is not null then r.reason
-        else coalesce(a.reason, a.cause || ': ' || a.message) end, 1, {LONGEST_REASON}) as why, count(*)
-from own left join documents d on d.job = :job and d.doc_id = own.doc_id and d.run_no = :run_no
-left join requests r on r.request_no = own.request_no
-left join attempts a on a.attempt_no = (
-    select max(attempt_no) from attempts x
-    where x.request_no = own.request_no and x.run_no = :run_no and x.outcome is not null)
-where ended is null and own.request_no is not null or ended not in ('succeeded', 'skipped')
+    union select doc_id, request_no from documents where run_no = :run_no and whole is not null),
+endings as (
+    select coalesce(d.outcome, a.outcome, r.outcome) as ended,
+        substr(case when d.outcome is not null then d.reason when r.outcome is not null then r.reason
+            else coalesce(a.reason, a.cause || ': ' || a.message) end, 1, {LONGEST_REASON}) as why
+    from own left join documents d on d.job = :job and d.doc_id = own.doc_id and d.run_no = :run_no
+    left join requests r on r.request_no = own.request_no
+    left join attempts a on a.attempt_no = (
+        select max(attempt_no) from attempts x
+        where x.request_no = own.request_no and x.run_no = :run_no and x.outcome is not null)
+    where ended is not null or own.request_no is not null)
+"""
+REASONS = f"""{ENDED}
+select ended, why, count(*) from endings where ended is null or ended not in ('succeeded', 'skipped')
 group by ended, why order by count(*) desc, ended, why limit {MOST_REASONS}
 """
 ANSWERS = """
@@ -64,8 +68,16 @@ class FieldRate:
 
 def endings(ledger: Ledger, run_no: int, job: str) -> list[Ending]:
     """List why documents of a run have no row, the most frequent reasons first."""
-    rows = ledger.connection.execute(ENDINGS, {"run_no": run_no, "job": job})
+    rows = ledger.connection.execute(REASONS, {"run_no": run_no, "job": job})
     return [Ending(outcome and Outcome(outcome), reason, documents) for outcome, reason, documents in rows]
+
+
+def ended_outcomes(ledger: Ledger, run_no: int, job: str) -> dict[Outcome | None, int]:
+    """Count the documents of a run by the outcome that they had in the run; None stands for pending."""
+    rows = ledger.connection.execute(
+        f"{ENDED} select ended, count(*) from endings group by 1", {"run_no": run_no, "job": job}
+    )
+    return {outcome and Outcome(outcome): count for outcome, count in rows}
 
 
 def field_rates(ledger: Ledger, run_no: int, job: str) -> tuple[int, Sequence[FieldRate]]:
@@ -76,7 +88,7 @@ def field_rates(ledger: Ledger, run_no: int, job: str) -> tuple[int, Sequence[Fi
         answers += 1
         values = json.loads(output)
         problems = json.loads(findings).get("problems", ()) if findings and '"problems"' in findings else ()
-        invalid.update(problems)
+        invalid.update(list(problems))
         for name, value in values.items():
             if name not in present:
                 present[name] = None

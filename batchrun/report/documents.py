@@ -20,7 +20,7 @@ from batchrun.store.reports.run_answers import EXACT, RunAnswer, RunDocument, ru
 from batchrun.store.reports.runs import RunStory
 from batchrun.workflow.asked_parts import AskedPart, asked_document, asked_parts, text_of
 from batchrun.workflow.evidence_context import SENDS_LESS, FieldEvidence, field_evidence
-from batchrun.workflow.read_again import AskedDocument, Reread, read_again
+from batchrun.workflow.read_again import AskedDocument, Reread, reading_again
 
 SAMPLE = 60
 MOST_PROBLEMS, MOST_SAMPLE = 400, 200
@@ -29,8 +29,6 @@ MOST_READ = 120
 """How many documents, or parts of long ones, are read again for a report."""
 MOST_PARTS = 4
 """How many parts of one long document are read again."""
-AT_ONCE = 10
-"""How many are read at once: each may be long."""
 BEGINNING = 600
 """How many characters of a document are shown in which no quote has a place."""
 MOST_PICTURES, MOST_PAGES = 12, 2
@@ -136,12 +134,13 @@ class _Reading:
         """Yield the documents with their answers and texts."""
         ids = [one.doc_id for one in chosen]
         answers = {one.doc_id: one for one in run_answers(self._ledger, self._story.run_no, among=ids)}
-        for start in range(0, len(chosen), AT_ONCE):
-            group = [self._planned(one, answers[one.doc_id]) for one in chosen[start : start + AT_ONCE]]
-            asked = [part.asked for _, parts in group for part in parts]
-            found = iter(read_again(self._job_path, asked, simulated=self._story.simulated) if self._job_path else ())
-            for document, parts in group:
-                yield self._with_texts(document, [(part, next(found)) for part in parts]) if parts else document
+        plans = [self._planned(one, answers[one.doc_id]) for one in chosen]
+        asked = [part.asked for _, parts in plans for part in parts]
+        found: Iterator[Reread | Unreadable] = iter(())
+        if self._job_path and asked:
+            found = reading_again(self._job_path, asked, simulated=self._story.simulated)
+        for document, parts in plans:
+            yield self._with_texts(document, [(part, next(found)) for part in parts]) if parts else document
 
     def _planned(self, found: RunDocument, answer: RunAnswer) -> tuple[ReportDocument, Sequence[_Part]]:
         """Look up how a document was asked, and choose what of the document is read again."""

@@ -4,13 +4,13 @@ import base64
 import json
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 
 from batchrun.catalog.money import dollars
 from batchrun.documents.formats.pdf_pictures import PagePicture
-from batchrun.escaping import shown_path
-from batchrun.report.documents import MOST_PROBLEMS, ReportDocument, ReportDocuments
+from batchrun.escaping import escape_control, shown_path
+from batchrun.report.documents import ReportDocument, ReportDocuments
 from batchrun.report.facts import PENDING
 from batchrun.report.markup import Markup, joined, tag
 from batchrun.workflow.evidence_context import Excerpt, FieldEvidence, lines_of, standing_words
@@ -31,7 +31,7 @@ STYLE, SCRIPT = (FILES.joinpath(f"results.{ending}").read_text("utf-8") for endi
 def results_section(documents: ReportDocuments, run_id: str) -> Markup:
     """Make the section with the results. Whatever documents and models wrote is text, and nothing else."""
     columns = _columns(documents)
-    rows = [(one, _cells(one, columns)) for one in documents.shown]
+    rows = list(_fitting((one, _cells(one, columns)) for one in documents.shown))
     room = dict.fromkeys((True, False), (MOST_BYTES - sum(_size(cells) for _, cells in rows)) // 2)
     listed = [_item(one, cells, room, run_id if documents.has_texts else None) for one, cells in rows]
     header = joined(
@@ -40,7 +40,7 @@ def results_section(documents: ReportDocuments, run_id: str) -> Markup:
     return tag(
         "section",
         tag("h2", "Results"),
-        tag("p", _scope(documents), class_="caption"),
+        tag("p", _scope(documents, [one for one, _ in rows]), class_="caption"),
         _finding(documents),
         tag("div", header, class_=f"row header columns-{len(columns)}", aria_hidden="true"),
         tag("ul", *listed, id="documents"),
@@ -59,13 +59,23 @@ def _item(one: ReportDocument, cells: Markup, room: dict[bool, int], run_id: str
     return tag("li", tag("details", tag("summary", cells), shown), data_status=_status(one))
 
 
-def _scope(documents: ReportDocuments) -> str:
-    total, problems, shown = documents.total, documents.problems, len(documents.shown)
-    which = f"{MOST_PROBLEMS} of {problems:,} problems" if problems > MOST_PROBLEMS else "every problem"
+def _fitting(rows: Iterable[tuple[ReportDocument, Markup]]) -> Iterator[tuple[ReportDocument, Markup]]:
+    """Yield rows until there is no room for another one."""
+    left = MOST_BYTES
+    for one, cells in rows:
+        left -= _size(cells)
+        if left < 0:
+            return
+        yield one, cells
+
+
+def _scope(documents: ReportDocuments, shown: Sequence[ReportDocument]) -> str:
+    total, problems = documents.total, sum(one.found.failed for one in shown)
     texts = "" if documents.has_texts else " No text of documents and answers is shown."
-    if shown == total:
+    if len(shown) == total:
         return f"all {total:,} documents of the run.{texts}" if total else f"the run has no documents yet.{texts}"
-    return f"{shown:,} of {total:,} documents: {which}, and a sample of the others, chosen by their ids.{texts}"
+    which = "every problem" if problems == documents.problems else f"{problems:,} of {documents.problems:,} problems"
+    return f"{len(shown):,} of {total:,} documents: {which}, and a sample of the others, chosen by their ids.{texts}"
 
 
 def _finding(documents: ReportDocuments) -> Markup:
@@ -175,6 +185,7 @@ def _value(value: object, most: int) -> str:
 
 
 def _cut(words: str, most: int) -> str:
+    words = escape_control(words)  # which makes it longer
     return words if len(words) <= most else f"{words[: most - 1]}…"
 
 

@@ -25,7 +25,8 @@ MEASURED = "from attempts where run_no = ? and state = 'answered' and latency_s 
 ASKED = """
 select r.text_class, count(*), sum(r.counted_tokens) from run_answers l join requests r using (request_no)
 where l.run_no = :run_no and r.model = :model and (r.outcome is null or exists (
-    select 1 from attempts a where a.request_no = r.request_no and a.run_no = :run_no and a.turn is null))
+    select 1 from attempts a indexed by attempts_request
+    where a.request_no = r.request_no and a.run_no = :run_no and a.turn is null))
 group by 1
 """
 FIT = """

@@ -63,7 +63,9 @@ def _picture(pdf: "PdfDocument", number: int, boxes: Sequence[Box]) -> Iterator[
             sides = page.get_size()
             if not all(math.isfinite(side) and side > 0 for side in sides):
                 return
-            scale = min(MOST_WIDTH / sides[0], MOST_HEIGHT / sides[1], _LARGEST_SCALE)
+            scale = min(
+                (MOST_WIDTH - 0.5) / sides[0], (MOST_HEIGHT - 0.5) / sides[1], _LARGEST_SCALE
+            )  # PDFium rounds up
             for size in _SIZES:
                 width, height, png = _drawn(page, scale * size)
                 if len(png) <= MOST_PICTURE_BYTES:

@@ -14,6 +14,7 @@ from batchrun.document import Unreadable
 from batchrun.documents.formats.pdf_boxes import Box
 from batchrun.documents.formats.pdf_pictures import PagePicture
 from batchrun.report.facts import RunReport
+from batchrun.report.texts import plain_reason
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.document_story import document_story
 from batchrun.store.reports.run_answers import EXACT, RunAnswer, RunDocument, run_answers, run_documents
@@ -87,10 +88,13 @@ def report_documents(ledger: Ledger, report: RunReport, wanted: Wanted) -> Repor
     (others, problems), chosen = _chosen(
         run_documents(ledger, report.story.run_no, about=report.documents), min(wanted.sample, MOST_SAMPLE)
     )
-    shown: Iterable[ReportDocument] = map(ReportDocument, chosen)
     if wanted.has_texts:
-        shown = _Reading(ledger, report.story, wanted.job_path).documents(chosen)
-    return ReportDocuments(list(shown), others + problems, problems, wanted.has_texts)
+        shown = list(_Reading(ledger, report.story, wanted.job_path).documents(chosen))
+    else:
+        fields = [one.field for one in report.fields]
+        reasons = [plain_reason(one.reason, one.outcome, fields) for one in chosen]
+        shown = [ReportDocument(replace(one, reason=said)) for one, said in zip(chosen, reasons, strict=True)]
+    return ReportDocuments(shown, others + problems, problems, wanted.has_texts)
 
 
 def _chosen(documents: Iterable[RunDocument], sample: int) -> tuple[list[int], list[RunDocument]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from batchrun.outcome import Outcome
 from batchrun.report.facts import PENDING, RunReport
 from batchrun.report.markup import Markup, tag, text
-from batchrun.report.texts import shown_reason
+from batchrun.report.texts import plain_reason
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.run_answers import RunDocument, run_documents
 from batchrun.store.reports.runs import RunStory
@@ -17,12 +17,13 @@ FAILURES = frozenset({Outcome.INVALID, Outcome.TRUNCATED, Outcome.REFUSED})
 
 def junit(ledger: Ledger, report: RunReport, *, has_texts: bool = True) -> Iterator[str]:
     """Yield the file in parts: a test case for each document, which is read only when its turn has come."""
-    story, fields = report.story, frozenset(one.field for one in report.fields)
+    story, fields = report.story, [one.field for one in report.fields]
     counts = Counter(_kind(one) for one in run_documents(ledger, story.run_no, about=report.documents))
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<testsuites>\n'
     yield _head(story, counts)
     for one in run_documents(ledger, story.run_no, about=report.documents):
-        yield _case(one, story.job, shown_reason(one.reason, one.outcome, fields, has_texts=has_texts)) + "\n"
+        reason = one.reason or "" if has_texts else plain_reason(one.reason, one.outcome, fields)
+        yield f"{_case(one, story.job, reason)}\n"
     yield "</testsuite>\n</testsuites>\n"
 
 

@@ -28,7 +28,7 @@ endings as (
     from own left join documents d on d.job = :job and d.doc_id = own.doc_id and d.run_no = :run_no
     left join requests r on r.request_no = own.request_no
     left join attempts a on a.attempt_no = (
-        select max(attempt_no) from attempts x
+        select max(attempt_no) from attempts x indexed by attempts_request
         where x.request_no = own.request_no and x.run_no = :run_no and x.outcome is not null)
     where ended is not null or own.request_no is not null)
 """

@@ -11,14 +11,12 @@ from batchrun.estimation.text_class import TextClass, factor
 from batchrun.job.decisive_keys import changed_keys
 from batchrun.job.tune_section import TUNED, is_tuned
 from batchrun.outcome import RETRIED, Outcome
-from batchrun.quality.compared_runs import ASKED
 from batchrun.quality.tune.frontier import Frontier
 from batchrun.report.charts.scale import nice
 from batchrun.report.facts import PENDING, Attention, Previous, RunReport
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.job_lock import is_locked
 from batchrun.store.ledger.ledger import Ledger
-from batchrun.store.ledger.run_plans import remembered_run, run_outcomes
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.ledger.tunes import Tunes
 from batchrun.store.reports.costs import CostFilter, Costs
@@ -29,8 +27,8 @@ from batchrun.store.reports.run_problems import Ending, ended_outcomes, endings,
 from batchrun.store.reports.runs import RunStory, run_stories
 from batchrun.store.reports.totals import totals
 from batchrun.strategy.plan import Plan
-from batchrun.strategy.plan_record import BrokenRecord, from_json, plan_from_json
-from batchrun.workflow.summary import Summary, end_of, summary_of
+from batchrun.strategy.plan_record import BrokenRecord, from_json
+from batchrun.workflow.summary import Summary, summary_of
 
 MOST_REASONS, MOST_BATCHES = 12, 40
 """How many reasons are told apart, and how many batches are shown."""
@@ -41,9 +39,7 @@ def collect(ledger: Ledger, run_no: int, *, root: Path) -> RunReport:
     (story,) = run_stories(ledger, run_no)
     if story.state == "running" and not (ledger.path and is_locked(ledger.path, story.job)):
         story = replace(story, state="interrupted")
-    model, fingerprint = ledger.connection.execute(
-        "select model, fingerprint from runs where run_no = ?", (run_no,)
-    ).fetchone()
+    model, fingerprint = _model_of(ledger, run_no)
     summary, gaps = _summary(ledger, run_no, root)
     plan, halted = (summary.plan, summary.halted) if summary else (None, None)
     went = moments(ledger, run_no, began_at=story.started_at)
@@ -78,7 +74,7 @@ def collect(ledger: Ledger, run_no: int, *, root: Path) -> RunReport:
         longest_s=longest,
         batches=batches[:MOST_BATCHES],
         all_batches=len(batches),
-        fit=_fit(ledger, story, plan, model, run_totals.estimate_input_tokens),
+        fit=_fit(ledger, story, plan, model),
         attention=list(_attention(endings(ledger, run_no, story.job), outcomes, story)),
         answers=answers,
         fields=fields,
@@ -87,7 +83,7 @@ def collect(ledger: Ledger, run_no: int, *, root: Path) -> RunReport:
         checks=summary.checks if summary else (),
         gold=summary.gold if summary else None,
         frontier=from_json(Frontier, found) if found else None,
-        previous=_previous(ledger, story, plan),
+        previous=_previous(ledger, story, plan, root),
         gaps=gaps,
     )
 
@@ -114,13 +110,13 @@ def bin_width(pace: Performance, longest_s: float | None) -> float | None:
     return nice(min(longest_s, 1.5 * pace.latencies.latency_s.p99) / 36)
 
 
-def _fit(ledger: Ledger, story: RunStory, plan: Plan | None, model: str, estimate: float | None) -> TokenFit | None:
-    if plan is None or not estimate:
+def _fit(ledger: Ledger, story: RunStory, plan: Plan | None, model: str) -> TokenFit | None:
+    if plan is None or not plan.estimate.requests:
         return None
     price = load_prices(today=datetime.fromtimestamp(story.started_at, UTC).date()).prices.get(model)
     weights = {kind: factor(price.tokenizer if price else "new", kind).mean for kind in TextClass}
-    fixed, estimate = plan.estimate.fixed_tokens, estimate * plan.estimate.documents / max(plan.estimate.requests, 1)
-    return token_fit(ledger, story.run_no, model=model, estimate=estimate, fixed=fixed, weights=weights)
+    average, fixed = plan.estimate.input.mean / plan.estimate.requests, plan.estimate.fixed_tokens
+    return token_fit(ledger, story.run_no, model=model, estimate=average, fixed=fixed, weights=weights)
 
 
 def _attention(found: list[Ending], outcomes: Mapping[str, int], story: RunStory) -> Iterator[Attention]:
@@ -147,28 +143,23 @@ def remedy(outcome: str, story: RunStory) -> str:
     return f"batchrun results {story.run_id} --status {outcome}"
 
 
-def _previous(ledger: Ledger, story: RunStory, plan: Plan | None) -> Previous | None:
-    before = Runs(ledger).finished_before(story.job, story.run_no)
-    if before is None:
+def _previous(ledger: Ledger, story: RunStory, plan: Plan | None, root: Path) -> Previous | None:
+    found = Runs(ledger).finished_before(story.job, story.run_no)
+    if found is None:
         return None
-    remembered = remembered_run(ledger, before.run_no)
-    try:
-        keys = plan_from_json(remembered.plan).keys if remembered else {}
-        outcomes = end_of(ledger, remembered).all_outcomes if remembered else run_outcomes(ledger, before.run_no)
-    except BrokenRecord:
-        keys, outcomes = {}, run_outcomes(ledger, before.run_no)
-    model, ended_at = ledger.connection.execute(
-        "select model, coalesce(ended_at, started_at) from runs where run_no = ?", (before.run_no,)
-    ).fetchone()
-    (asked,) = ledger.connection.execute(ASKED, (before.run_no,)).fetchone()
+    summary, _ = _summary(ledger, found.run_no, root)
+    keys, now = (one.keys or None if one else None for one in (summary and summary.plan, plan))
     return Previous(
-        run_id=before.run_id,
-        started_at=before.started_at,
-        model=model,
-        documents=sum(outcomes.values()),
-        failed=sum(count for outcome, count in outcomes.items() if outcome and outcome.failed),
-        cost_nusd=before.spent_nusd,
-        nusd_per_1000=round(1000 * before.spent_nusd / asked) if asked else None,
-        seconds=max(ended_at - before.started_at, 0.0),
-        changed=changed_keys(keys or None, (plan.keys if plan else {}) or None),
+        story=run_stories(ledger, found.run_no)[0],
+        model=_model_of(ledger, found.run_no)[0],
+        outcomes=_in_order(summary.outcomes if summary else ended_outcomes(ledger, found.run_no, story.job)),
+        totals=totals(ledger, found.run_no),
+        changed=changed_keys(keys, now),
     )
+
+
+def _model_of(ledger: Ledger, run_no: int) -> tuple[str, str]:
+    """Read the model of a run, and the hash of everything that makes its requests."""
+    query = "select model, fingerprint from runs where run_no = ?"
+    row: tuple[str, str] = ledger.connection.execute(query, (run_no,)).fetchone()
+    return row

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from batchrun.job.decisive_keys import ChangedKey
+from batchrun.outcome import Outcome
 from batchrun.quality.checks.result import CheckResult
 from batchrun.quality.evaluate import GoldScores
 from batchrun.quality.tune.frontier import Frontier
@@ -43,17 +44,27 @@ class Attention:
 class Previous:
     """The run of the same job that had finished before this run began."""
 
-    run_id: str
-    started_at: float
+    story: RunStory
     model: str
-    documents: int
-    failed: int
-    cost_nusd: int
-    nusd_per_1000: int | None
-    """What 1,000 documents cost that the run itself has asked about; None if the run has asked about none."""
-    seconds: float
+    outcomes: Mapping[str, int]
+    totals: Totals
     changed: Sequence[ChangedKey] | None
     """The decisive keys of the job file that have changed since. None if the keys of one of the runs are not known."""
+
+    @property
+    def documents(self) -> int:
+        """The number of documents that the run was about."""
+        return sum(self.outcomes.values())
+
+    @property
+    def failed(self) -> int:
+        """The number of documents that failed."""
+        return failed_of(self.outcomes)
+
+    @property
+    def seconds(self) -> float:
+        """The wall time of the run."""
+        return (self.story.ended_at or self.story.started_at) - self.story.started_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,4 +137,9 @@ class RunReport:
     @property
     def failed(self) -> int:
         """The number of documents that failed."""
-        return self.documents - sum(self.outcomes.get(one, 0) for one in ("succeeded", "skipped", PENDING))
+        return failed_of(self.outcomes)
+
+
+def failed_of(outcomes: Mapping[str, int]) -> int:
+    """Count the documents that failed, of outcomes by name."""
+    return sum(count for name, count in outcomes.items() if name != PENDING and Outcome(name).failed)

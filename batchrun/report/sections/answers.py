@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from batchrun.catalog.money import dollars
 from batchrun.quality.scores import FieldScore
 from batchrun.report.charts.bars import Bar, Piece, bars
-from batchrun.report.charts.card import card, commands, data_table, legend, table
+from batchrun.report.charts.card import card, chart_card, table
 from batchrun.report.facts import PENDING, RunReport
-from batchrun.report.markup import Markup
+from batchrun.report.markup import Markup, tag
 from batchrun.store.reports.evidence import LOOKED_AT
 from batchrun.wording import count
 
@@ -27,20 +27,20 @@ def attention_card(report: RunReport) -> Markup | None:
             [Piece(one.documents, KINDS.get(one.outcome, "c4"), label)], f"{one.documents:,}")
         for one in report.attention
     ]  # fmt: skip
-    by_command: dict[str, list[str]] = {}
-    for one in report.attention:
-        by_command.setdefault(one.command, []).append(one.outcome)
     cells = [(f"{one.outcome}: {one.reason}", f"{one.documents:,}", one.command) for one in report.attention]
     number = sum(one.documents for one in report.attention)
     caption = f"{count(number, 'document')} of {report.documents:,}, by reason. Type in the project's folder:"
-    lines = [(line, _effect(line, dict.fromkeys(outcomes))) for line, outcomes in by_command.items()]
-    return card("attention", title, caption, commands(lines), bars("attention-chart", title, caption, rows, begin=300.0),
-                data_table(title, ("reason", "documents", "command"), cells))  # fmt: skip
+    lines = dict.fromkeys((one.command, one.outcome) for one in report.attention)
+    typed = tag(
+        "ul", *(tag("li", tag("code", line), f" {_effect(line, name)}") for line, name in lines), class_="commands"
+    )
+    drawn = bars("attention-chart", title, caption, rows, begin=300.0)
+    return chart_card("attention", title, caption, drawn, ("reason", "documents", "command"), cells, typed)
 
 
-def _effect(line: str, outcomes: dict[str, None]) -> str:
-    does = {"retry": "tries them again", "submit": "goes on", "tune": "goes on with the tune"}
-    return f"{', '.join(outcomes)}: {does.get(line.split()[1], 'shows them')}"
+def _effect(line: str, outcome: str) -> str:
+    does = {"retry": "tries {0} documents again", "submit": "goes on", "tune": "goes on with the tune"}
+    return does.get(line.split()[1], "shows {0} documents").format(outcome)
 
 
 def fields_card(report: RunReport) -> Markup | None:
@@ -63,9 +63,8 @@ def fields_card(report: RunReport) -> Markup | None:
         for one in report.fields
     ]  # fmt: skip
     caption = " ".join([f"The share of {count(whole, 'answer')} that has a value.", *_findings(report)])
-    return card("fields", title, caption,
-                legend(("bar c1", "filled"), ("bar stripes", "with a problem"), ("bar none", "null")),
-                bars("fields-chart", title, caption, rows), data_table(title, header, cells))  # fmt: skip
+    return chart_card("fields", title, caption, bars("fields-chart", title, caption, rows), header, cells,
+                      legend=[("bar c1", "filled"), ("bar stripes", "a problem"), ("bar none", "null")])  # fmt: skip
 
 
 def _percent(part: int, whole: int) -> str:
@@ -100,8 +99,8 @@ def evidence_card(report: RunReport) -> Markup | None:
     caption = f"{doubted:,} of {count(values, 'quoted value')} are not believed."
     if found.answers >= LOOKED_AT:
         caption += f" The latest {found.answers:,} answers were looked at."
-    return card("evidence", title, caption, legend(*entries), bars("evidence-chart", title, caption, rows),
-                data_table(title, header, cells))  # fmt: skip
+    drawn = bars("evidence-chart", title, caption, rows)
+    return chart_card("evidence", title, caption, drawn, header, cells, legend=entries)
 
 
 def _findings(report: RunReport) -> Iterator[str]:

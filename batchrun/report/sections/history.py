@@ -2,7 +2,7 @@
 
 from batchrun.catalog.money import dollars
 from batchrun.job.decisive_keys import ChangedKey
-from batchrun.report.charts.card import card, data_table, legend, table
+from batchrun.report.charts.card import card, chart_card, table
 from batchrun.report.charts.plot import Plot
 from batchrun.report.charts.scale import Axis, up_to
 from batchrun.report.facts import RunReport
@@ -53,7 +53,7 @@ def frontier_card(report: RunReport) -> Markup | None:
         ]
     entries = (("mark diamond c4", "the setting that the tune names"), ("mark disc c1", "others, with 90% intervals"))
     drawn = plot.drawn("frontier-chart", title, caption, *layers)
-    return card("frontier", title, caption, legend(*entries), drawn, data_table(title, header, rows))
+    return chart_card("frontier", title, caption, drawn, header, rows, legend=entries)
 
 
 def previous_card(report: RunReport) -> Markup | None:
@@ -61,15 +61,14 @@ def previous_card(report: RunReport) -> Markup | None:
     before = report.previous
     if before is None:
         return None
-    cost, asked = report.totals.cost_nusd, report.spending.documents
     rows = [
-        ("run", before.run_id, report.story.run_id),
-        ("started, UTC", utc(before.started_at), utc(report.story.started_at)),
+        ("run", before.story.run_id, report.story.run_id),
+        ("started, UTC", utc(before.story.started_at), utc(report.story.started_at)),
         ("model", before.model, report.model),
         ("documents", f"{before.documents:,}", f"{report.documents:,}"),
         ("failed", _failed(before.failed, before.documents), _failed(report.failed, report.documents)),
-        ("cost", dollars(before.cost_nusd), dollars(cost)),
-        ("cost of 1,000 documents", _each(before.nusd_per_1000), _each(round(1000 * cost / asked) if asked else None)),
+        ("cost", dollars(before.totals.cost_nusd), dollars(report.totals.cost_nusd)),
+        ("attempts", f"{before.totals.attempts:,}", f"{report.totals.attempts:,}"),
         ("wall time", duration(before.seconds), duration(report.seconds)),
     ]  # fmt: skip
     changed = before.changed
@@ -82,10 +81,6 @@ def previous_card(report: RunReport) -> Markup | None:
     keys = tag("ul", *(tag("li", _change(one)) for one in (changed or ())[:MOST_KEYS]), class_="caption")
     title = "Compared with the previous run"
     return card("previous", title, caption, *([keys] if changed else []), table(title, ("what", "before", "now"), rows))
-
-
-def _each(nusd: int | None) -> str:
-    return "none sent" if nusd is None else dollars(nusd)
 
 
 def _failed(failed: int, documents: int) -> str:

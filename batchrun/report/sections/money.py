@@ -4,7 +4,7 @@ from dataclasses import asdict
 
 from batchrun.catalog.money import DOLLAR, dollars
 from batchrun.report.charts.bars import Bar, Piece, bars
-from batchrun.report.charts.card import card, data_table, legend
+from batchrun.report.charts.card import chart_card
 from batchrun.report.charts.plot import Plot
 from batchrun.report.charts.scale import time_axis, up_to
 from batchrun.report.facts import PENDING, RunReport
@@ -48,8 +48,7 @@ def spend_card(report: RunReport) -> Markup | None:
         for time, usd, share in zip(times, spent, shares, strict=True)
     ]
     drawn = plot.drawn("spend-chart", TITLE, caption, *layers)
-    return card("spend", TITLE, caption, legend(*entries), drawn,
-                data_table(TITLE, ("after", "spent", "answered"), rows))  # fmt: skip
+    return chart_card("spend", TITLE, caption, drawn, ("after", "spent", "answered"), rows, legend=entries)
 
 
 def classes_card(report: RunReport) -> Markup | None:
@@ -69,18 +68,17 @@ def classes_card(report: RunReport) -> Markup | None:
         ("before prices were recorded", 0, report.spending.unclassed_nusd),
     )
     rows = [(name, number, nusd) for name, number, nusd in found if number or nusd]
-    total = report.spending.cost_nusd
-    drawn = bars(
-        "classes-chart", "Cost by class of token", f"{dollars(total)} altogether.",
-        [Bar(name, [Piece(nusd, "c1", f"{name}: {dollars(nusd)}")], f"{nusd / total:.0%}") for name, _, nusd in rows],
-    )  # fmt: skip
-    cells = [(name, f"{number:,}", dollars(nusd), f"{nusd / total:.1%}") for name, number, nusd in rows]
-    use = report.cache_use
+    title, total = "Cost by class of token", report.spending.cost_nusd
+    use, totals = report.cache_use, report.totals
     saved = f" The prompt cache saved {dollars(use.saved_nusd)}." if use and use.saved_nusd > 0 else ""
-    caption = f"{tokens(report.totals.input_tokens)} tokens in, {tokens(report.totals.output_tokens)} out.{saved}"
-    return card("classes", "Cost by class of token", caption, drawn,
-                data_table("Cost by class of token", ("class", "tokens", "cost", "share"), cells),
-                tag("ul", *(tag("li", words) for words in _prices(report)), class_="caption"))  # fmt: skip
+    caption = f"{tokens(totals.input_tokens)} tokens in, {tokens(totals.output_tokens)} out.{saved}"
+    shown = [
+        Bar(name, [Piece(nusd, "c1", f"{name}: {dollars(nusd)}")], f"{nusd / total:.0%}") for name, _, nusd in rows
+    ]
+    cells = [(name, f"{number:,}", dollars(nusd), f"{nusd / total:.1%}") for name, number, nusd in rows]
+    prices = tag("ul", *(tag("li", words) for words in _prices(report)), class_="caption")
+    drawn = bars("classes-chart", title, caption, shown)
+    return chart_card("classes", title, caption, drawn, ("class", "tokens", "cost", "share"), cells, prices)
 
 
 def _prices(report: RunReport) -> list[str]:

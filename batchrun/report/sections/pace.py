@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from batchrun.report.charts.bars import Bar, Piece, bars
-from batchrun.report.charts.card import card, data_table, legend, table
+from batchrun.report.charts.card import card, chart_card, table
 from batchrun.report.charts.plot import Plot
 from batchrun.report.charts.scale import Axis, time_axis, up_to
 from batchrun.report.facts import RunReport
@@ -66,9 +66,8 @@ def rates_card(report: RunReport) -> Markup | None:
         ]  # fmt: skip
     entries = [(f"line {KINDS[bound]}", str(bound)) for bound in known]
     entries += [(f"mark {shape} {kind}", words) for _, shape, kind, words in refused]
-    note = f"Each line is {count(round(uses[0].seconds / MINUTE_S), 'minute')}."
-    return card("rates", title, caption, legend(*entries), plot.drawn("rates-chart", title, caption, *layers),
-                data_table(title, header, rows, note))  # fmt: skip
+    return chart_card("rates", title, caption, plot.drawn("rates-chart", title, caption, *layers), header, rows,
+                      legend=entries)  # fmt: skip
 
 
 def _uses(report: RunReport) -> Iterator[RateUse]:
@@ -107,8 +106,8 @@ def latency_card(report: RunReport) -> Markup | None:
     layers += [plot.upright(times.p50, f"p50 {brief(times.p50)}", row=0),
                plot.upright(times.p95, f"p95 {brief(times.p95)}", row=1)]  # fmt: skip
     rows = [tuple(words.split(": ")) for words in said]
-    return card("latency", title, caption, plot.drawn("latency-chart", title, caption, *layers),
-                data_table(title, ("seconds", "answers"), rows))  # fmt: skip
+    drawn = plot.drawn("latency-chart", title, caption, *layers)
+    return chart_card("latency", title, caption, drawn, ("seconds", "answers"), rows)
 
 
 def batches_card(report: RunReport) -> Markup | None:
@@ -129,9 +128,9 @@ def batches_card(report: RunReport) -> Markup | None:
     caption = f"{count(report.all_batches, 'batch', 'batches')}, from being prepared to being ended." + (
         f" The first {len(rows)} are shown, and {more:,} more are not." if more else ""
     )
-    return card("batches", title, caption, legend(("bar c1", "ended"), ("bar stripes", "in progress")),
-                bars("batches-chart", title, caption, rows),
-                data_table(title, ("batch", "state", "requests", "prepared, UTC", "ended, UTC"), cells))  # fmt: skip
+    header = ("batch", "state", "requests", "prepared, UTC", "ended, UTC")
+    return chart_card("batches", title, caption, bars("batches-chart", title, caption, rows), header, cells,
+                      legend=(("bar c1", "ended"), ("bar stripes", "in progress")))  # fmt: skip
 
 
 def tokens_card(report: RunReport) -> Markup | None:
@@ -156,11 +155,10 @@ def tokens_card(report: RunReport) -> Markup | None:
     furthest = sorted(fit.dots, key=lambda dot: (-abs(dot[2] - 1), dot[0]))[:20]
     rows = [(name, f"{size:,.0f}", f"{size * share:,.0f}", f"{share:.1%}") for name, size, share in furthest]
     shown = f"prompt ({len(fit.dots):,} of {fit.prompts:,})" if len(fit.dots) < fit.prompts else "prompt"
-    return card("tokens", title, caption, legend(("band", "within 10%"), ("mark disc c2", shown),
-                                                 ("line ink dashed", "as estimated")),
-                plot.drawn("tokens-chart", title, caption, *layers),
-                data_table(title, ("document", "estimated", "actual", "share"), rows,
-                           "The shown documents that are furthest from their estimate."))  # fmt: skip
+    header = ("document, the furthest first", "estimated", "actual", "share")
+    entries = (("band", "within 10%"), ("mark disc c2", shown), ("line ink dashed", "as estimated"))
+    drawn = plot.drawn("tokens-chart", title, caption, *layers)
+    return chart_card("tokens", title, caption, drawn, header, rows, legend=entries)
 
 
 def pace_cards(report: RunReport) -> Sequence[Markup | None]:

@@ -22,23 +22,22 @@ from attempts indexed by attempts_run where run_no = :run_no and ended_at is not
 """
 # SQLite uses the index of latencies because this repeats the condition of the index.
 MEASURED = "from attempts where run_no = ? and state = 'answered' and latency_s is not null"
-ASKED = """
-select r.text_class, count(*), sum(r.counted_tokens) from run_answers l join requests r using (request_no)
-where l.run_no = :run_no and r.model = :model and (r.outcome is null or exists (
-    select 1 from attempts a indexed by attempts_request
-    where a.request_no = r.request_no and a.run_no = :run_no and a.turn is null))
+CLASSES = """
+select r.text_class, count(*), sum(r.counted_tokens) from requests r where r.model = :model and r.request_no in (
+    select request_no from run_answers where run_no = :run_no
+    union select request_no from documents where run_no = :run_no)
 group by 1
 """
 FIT = """
 with fit as materialized (
-    select a.attempt_no, a.doc_id,
+    select row_number() over (order by a.attempt_no) as number, a.doc_id,
         a.input_tokens + a.cache_write_5m_tokens + a.cache_write_1h_tokens + a.cache_read_tokens as counted,
         :fixed + r.counted_tokens * (:factors ->> r.text_class) as estimate
     from attempts a indexed by attempts_run join requests r using (request_no)
     where a.run_no = :run_no and a.state = 'answered' and a.turn is null and a.input_tokens is not null
         and r.model = :model and estimate > 0)
 """
-"""The prompts that Claude counted, as a part of what was asked first: other turns have other prompts."""
+"""The prompts that Claude counted, as far as they ask what is asked first: other turns have other prompts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,36 +115,27 @@ def longest_latency(ledger: Ledger, run_no: int) -> float | None:
 
 
 def token_fit(
-    ledger: Ledger,
-    run_no: int,
-    *,
-    model: str,
-    estimate: float,
-    fixed: float,
-    weights: Mapping[TextClass, float],
+    ledger: Ledger, run_no: int, *, model: str, estimate: float, fixed: float, weights: Mapping[TextClass, float]
 ) -> TokenFit | None:
-    """Compare the prompts that Claude counted with the estimate, `estimate` tokens for a prompt of each document.
+    """Compare the prompts that Claude counted with `estimate`, the tokens that a prompt was estimated with on average.
 
     The tokens of a document are estimated as the plan did: `fixed` tokens that every request carries, and the counted
-    tokens of the document times the factor of its class of text. The ledger keeps the sum alone: `weights` has what the
-    factors of the classes are to each other. Returns None if nothing can be compared.
+    tokens of the document times the factor of its class of text. The ledger has no factors: `weights` has what they are
+    to each other, and their size follows from the average. Returns None if nothing can be compared.
     """
-    named: dict[str, object] = {"run_no": run_no, "model": model, "fixed": fixed}
-    asked = ledger.connection.execute(ASKED, named).fetchall()
-    weighed = sum(weights[TextClass(kind)] * counted for kind, _, counted in asked)
-    scale = (estimate - fixed * sum(requests for _, requests, _ in asked)) / weighed if weighed else 0.0
-    if scale <= 0:
-        return None
+    named: dict[str, object] = {"run_no": run_no, "model": model, "fixed": fixed, "near": NEAR}
+    classes = ledger.connection.execute(CLASSES, named).fetchall()
+    weighed = sum(weights[TextClass(kind)] * counted for kind, _, counted in classes)
+    scale = (estimate - fixed) * sum(number for _, number, _ in classes) / weighed if weighed else 0.0
     named["factors"] = json.dumps({kind: scale * weight for kind, weight in weights.items()})
     prompts, counted, expected, near = ledger.connection.execute(
-        f"{FIT} select count(*), sum(counted), sum(estimate), sum(abs(counted / estimate - 1) <= :near) from fit",
-        {**named, "near": NEAR},
+        f"{FIT} select count(*), sum(counted), sum(estimate), sum(abs(counted / estimate - 1) <= :near) from fit", named
     ).fetchone()
-    if not prompts:
+    if scale <= 0 or not prompts:
         return None
     dots = ledger.connection.execute(
-        f"{FIT} select doc_id, estimate, counted / estimate from fit where attempt_no % :step = 0"
-        " order by attempt_no limit :most",
+        f"{FIT} select doc_id, estimate, counted / estimate from fit where number % :step = 0"
+        " order by number limit :most",
         {**named, "step": -(-prompts // MOST_DOTS), "most": MOST_DOTS},
     )
     return TokenFit(prompts=prompts, bias=counted / expected - 1, near=near / prompts, dots=tuple(dots.fetchall()))

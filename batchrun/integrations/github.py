@@ -10,7 +10,7 @@ from pathlib import Path
 from batchrun.errors import ExitCode
 from batchrun.escaping import escape_control
 from batchrun.events import DocumentSettled, Event
-from batchrun.report.markdown_text import escaped
+from batchrun.report.markdown_text import escaped_lines
 from batchrun.report.summary_json import verdict
 from batchrun.workflow.observer import Observer
 from batchrun.workflow.summary import Summary
@@ -59,8 +59,8 @@ class GithubActions(Observer):
 
 
 def in_message(text: str) -> str:
-    """Escape the message of a command. The text of a document commands nothing: it stays on its line."""
-    return escape_control(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    """Escape the message of a command, which ends with its line: no line of a document begins another command."""
+    return "%0A".join(escape_control(line).replace("%", "%25") for line in text.split("\n"))
 
 
 def in_property(text: str) -> str:
@@ -81,6 +81,6 @@ def append(path: Path, markdown: str) -> None:
 def summary_markdown(summary: Summary) -> str:
     """How a run ended, as markdown."""
     lines = [f"### batchrun: {summary.job}", "", f"{'**SIMULATED** ' if summary.simulated else ''}{verdict(summary)}"]
-    lines += ["", escaped(summary.halted)] if summary.halted else []
+    lines += ["", escaped_lines(summary.halted)] if summary.halted else []
     lines += ["", "| outcome | documents |", "|---|---:|"]
     return "\n".join([*lines, *(f"| {one or 'pending'} | {number:,} |" for one, number in summary.outcomes.items())])

@@ -55,15 +55,16 @@ class Notify(Observer):
     def ended(self, summary: Summary) -> None:
         """Tell how the run ended. Batches in progress are no end, and a run that had nothing to do is no news."""
         code = summary.exit_code
-        if code is ExitCode.UNFINISHED or (code is ExitCode.OK and summary.totals is None):
-            return
-        self._tell("end" if code in ENDS else "stop", "run_end", verdict(summary), summary_fields(summary))
+        if code is not ExitCode.UNFINISHED and (code is not ExitCode.OK or summary.totals):
+            self._tell("end" if code in ENDS else "stop", "run_end", verdict(summary), summary_fields(summary))
+        self._thread.shutdown(wait=False)
 
     def failed(self, error: BaseException) -> None:
         """Tell that a run did not begin, or broke off."""
         code, message = (error.exit_code, str(error)) if isinstance(error, BatchrunError) else (ExitCode.BUG, "")
         fields = {"code": type(error).__name__, "exit_code": int(code), "message": message}
         self._tell("stop", "error", f"stopped with exit code {int(code)}", fields)
+        self._thread.shutdown(wait=False)
 
     def _tell(self, why: Why, event: str, text: str, fields: Mapping[str, Any]) -> None:
         """Send an event. `text` is for people, and has no word that a document or the API has chosen."""

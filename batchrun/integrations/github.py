@@ -26,9 +26,9 @@ class GithubActions(Observer):
     """Annotates documents that fail and the end of the run. `say` writes a line where GitHub reads commands."""
 
     def __init__(
-        self, job: str, summary_file: Path | None, markdown: Callable[[Summary], str], say: Callable[[str], None]
+        self, title: str, summary_file: Path | None, markdown: Callable[[Summary], str], say: Callable[[str], None]
     ) -> None:
-        self._job, self._summary_file, self._markdown, self._say = job, summary_file, markdown, say
+        self._title, self._summary_file, self._markdown, self._say = title, summary_file, markdown, say
         self._failed = 0
 
     def heard(self, event: Event) -> None:
@@ -44,9 +44,8 @@ class GithubActions(Observer):
         """Annotate the end of the run, and write the summary of the step."""
         if self._failed > MOST:
             self._annotate("warning", f"and {self._failed - MOST:,} more documents without a row")
-        stamp = "SIMULATED " if summary.simulated else ""
         how = f"stopped: {summary.halted}" if summary.halted else verdict(summary)
-        self._annotate("notice" if summary.exit_code in FINE else "error", stamp + how)
+        self._annotate("notice" if summary.exit_code in FINE else "error", how)
         if self._summary_file:
             append(self._summary_file, self._markdown(summary))
 
@@ -55,7 +54,7 @@ class GithubActions(Observer):
         self._annotate("error", str(error) or type(error).__name__)
 
     def _annotate(self, level: str, message: str) -> None:
-        self._say(f"::{level} title={in_property(f'batchrun {self._job}')}::{in_message(message)}")
+        self._say(f"::{level} title={in_property(self._title)}::{in_message(message)}")
 
 
 def in_message(text: str) -> str:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from batchrun.errors import BatchrunError, EnvironmentProblem, ExitCode, UsageProblem
+from batchrun.errors import BatchrunError, EnvironmentProblem, ExitCode, UsageProblem, exit_code_of
 from batchrun.events import Event
 from batchrun.integrations.deadline import DeadlineWatch
 from batchrun.integrations.webhook import post, usable_host
@@ -61,9 +61,10 @@ class Notify(Observer):
 
     def failed(self, error: BaseException) -> None:
         """Tell that a run did not begin, or broke off."""
-        code, message = (error.exit_code, str(error)) if isinstance(error, BatchrunError) else (ExitCode.BUG, "")
-        fields = {"code": type(error).__name__, "exit_code": int(code), "message": message}
-        self._tell("stop", "error", f"stopped with exit code {int(code)}", fields)
+        code = int(exit_code_of(error))
+        message = str(error) if isinstance(error, BatchrunError) else ""  # of a bug, which may quote a document
+        fields = {"code": type(error).__name__, "exit_code": code, "message": message}
+        self._tell("stop", "error", f"stopped with exit code {code}", fields)
         self._thread.shutdown(wait=False)
 
     def _tell(self, why: Why, event: str, text: str, fields: Mapping[str, Any]) -> None:

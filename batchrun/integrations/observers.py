@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from batchrun.errors import BatchrunError
 from batchrun.integrations.github import GithubActions, summary_markdown
 from batchrun.integrations.notify import Notify
 from batchrun.integrations.prometheus import Textfile
 from batchrun.job.telling_sections import JOB
-from batchrun.workflow.observer import HarmlessObservers, Observer
+from batchrun.workflow.observer import HarmlessObservers, Observer, reason
 from batchrun.workflow.open_job import OpenJob
 
 ASKS_FOR_SPANS = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -39,8 +38,8 @@ def observers_of(opened: OpenJob, files: RunFiles, warn: Callable[[str], None]) 
     for make in makers(opened, warn, os.environ):
         try:
             found.append(make())
-        except BatchrunError as problem:
-            warn(f"warning: {problem}")
+        except Exception as error:  # noqa: BLE001 - as of an observer that fails later
+            warn(f"warning: {reason(error)}")
     return [HarmlessObservers(found, warn)]
 
 
@@ -54,12 +53,18 @@ def makers(
     if notify.command or notify.webhook_env:
         yield lambda: Notify(opened, warn)
     if environ.get("GITHUB_ACTIONS") == "true":
-        summary = environ.get("GITHUB_STEP_SUMMARY")
-        yield lambda: GithubActions(opened.name, Path(summary) if summary else None, summary_markdown, warn)
+        title = f"batchrun {opened.name}{' (SIMULATED)' if opened.simulated else ''}"
+        summary = Path(name) if (name := environ.get("GITHUB_STEP_SUMMARY")) else None
+        yield lambda: GithubActions(title, summary, summary_markdown, warn)
     if wants_spans(environ):
-        from batchrun.integrations.tracing import Tracing, tracer
+        yield lambda: tracing(opened, warn)
 
-        yield lambda: Tracing(tracer(warn), simulated=opened.simulated)
+
+def tracing(opened: OpenJob, warn: Callable[[str], None]) -> Observer:
+    """Make what makes spans, and import OpenTelemetry only now. Raises UsageProblem without the extra `otel`."""
+    from batchrun.integrations.tracing import Tracing, tracer
+
+    return Tracing(tracer(warn), simulated=opened.simulated)
 
 
 def wants_spans(environ: Mapping[str, str]) -> bool:

@@ -145,9 +145,12 @@ def test_a_variable_that_is_missing_is_told_before_the_run(project: TrialProject
     [
         pytest.param(Refused("too expensive"), 3, "too expensive", id="refused"),
         pytest.param(ValueError("the text of a document"), 70, "", id="a bug"),
+        pytest.param(KeyboardInterrupt(), 130, "", id="interrupted"),
     ],
 )
-def test_a_run_that_does_not_begin_is_told(project: TrialProject, error: Exception, code: int, message: str) -> None:
+def test_a_run_that_does_not_begin_is_told(
+    project: TrialProject, error: BaseException, code: int, message: str
+) -> None:
     section = NotifySection(command=("/bin/sh", "-c", "cat > told.json"))
     notifier(section, [], project).failed(error)
     wait_for_senders()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from batchrun.catalog.money import dollars
-from batchrun.cli.views.format import count, tokens
+from batchrun.cli.views.format import count
 from batchrun.cli.views.plan_text import (
     cut_off_words,
     documents_line,
@@ -14,7 +14,6 @@ from batchrun.cli.views.plan_text import (
 )
 from batchrun.cli.views.route_text import time_words
 from batchrun.errors import BatchrunError
-from batchrun.estimation.interval import Interval
 from batchrun.report.markdown_text import escaped, escaped_lines
 from batchrun.strategy.plan import Plan
 from batchrun.workflow.open_job import OpenJob
@@ -36,7 +35,6 @@ def plan_as_markdown(plan: Plan, opened: OpenJob, refused: BatchrunError | None)
     ]
     if plan.requests:
         lines += ["", "| route | cost | 90% interval | time |", "|---|---:|---:|---|", *route_rows(plan)]
-        lines += ["", "| tokens | expected | 90% interval |", "|---|---:|---:|", *token_rows(plan)]
     notices = [*cut_off_words(plan), *markup_words(plan), *warnings(plan, opened)]
     more = [f"and {count(len(notices) - MOST_NOTICES, 'more notice')}"] if len(notices) > MOST_NOTICES else []
     lines += ["", *(f"- warning: {escaped(words)}" for words in [*notices[:MOST_NOTICES], *more])] if notices else []
@@ -60,13 +58,3 @@ def route_rows(plan: Plan) -> Iterator[str]:
         cost, name = one.estimate.cost_nusd, escaped(one.name)
         shown = f"**{name}** (chosen)" if one is plan.chosen else name
         yield f"| {shown} | {dollars(cost.mean)} | {dollars(cost.low)} to {dollars(cost.high)} | {time_words(one)} |"
-
-
-def token_rows(plan: Plan) -> Iterator[str]:
-    """A row for the tokens of each direction."""
-
-    def row(name: str, found: Interval) -> str:
-        return f"| {name} | {tokens(found.mean)} | {tokens(found.low)} to {tokens(found.high)} |"
-
-    yield row("input", plan.estimate.input)
-    yield row("output", plan.estimate.output)

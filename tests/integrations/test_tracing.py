@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from command_line import CommandLine, serving, talking_to
+from heard_run import run_with_observers
+from scripted_provider import ScriptedProvider
 from trial_project import TrialProject
 
-from batchrun.errors import UsageProblem
+from batchrun.errors import ExitCode, UsageProblem
 from batchrun.integrations.observers import wants_spans
 
 PRIVATE = "the lease of Ms Alder"
@@ -76,3 +78,14 @@ def test_without_the_extra_a_person_is_told_what_to_install(monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
     with pytest.raises(UsageProblem, match=r"pip install 'batchrun-documents\[otel\]'"):
         set_up("otlp")
+
+
+def test_a_variable_that_opentelemetry_cannot_read_costs_no_run(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.documents(1)
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "no-such-exporter")
+    heard = run_with_observers(project, ScriptedProvider())
+    assert heard.summary.exit_code is ExitCode.OK
+    (said,) = heard.said
+    assert said.startswith(("warning: OTEL_TRACES_EXPORTER: no exporter", "warning: OTEL_… asks for spans"))

@@ -34,7 +34,7 @@ from batchrun.cli.views.summary_text import summary_as_text
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
 from batchrun.escaping import escape_control
-from batchrun.events import Event
+from batchrun.events import Event, RunStarted
 from batchrun.execution.run import ProviderFactory
 from batchrun.integrations.observers import RunFiles, observers_of
 from batchrun.planning.selection import Selection
@@ -61,6 +61,7 @@ class ShownRun(Observer):
         self.opened, self.path, self.terminal, self.log = opened, path, terminal, log
         self.progress = Progress(terminal, progress)
         self.after_pilot = False
+        self.run_id: str | None = None
 
     def planned(self, plan: Plan, first: Plan | None = None, *, what: str = "pilot") -> None:
         """Show the plan."""
@@ -69,7 +70,7 @@ class ShownRun(Observer):
     def calibrated(self, found: CascadeCalibration) -> None:
         """Show the promise of the calibration."""
         self.progress.close()
-        show_calibration(found, self.opened, self.terminal)
+        show_calibration(found, self.opened, self.terminal, run_id=self.run_id)
 
     def piloted(self, report: PilotReport) -> None:
         """Show what the pilot found and what follows."""
@@ -79,6 +80,8 @@ class ShownRun(Observer):
 
     def heard(self, event: Event) -> None:
         """Show and log an event."""
+        if isinstance(event, RunStarted):
+            self.run_id = event.run_id
         self.progress(event)
         self.log(event)
 
@@ -183,10 +186,10 @@ def submit_options(flags: RunFlags, *, exact: bool, simulated: bool) -> SubmitOp
     )
 
 
-def show_calibration(found: CascadeCalibration, opened: OpenJob, terminal: Terminal) -> None:
+def show_calibration(found: CascadeCalibration, opened: OpenJob, terminal: Terminal, *, run_id: str | None) -> None:
     """Show, between the calibration of a cascade and the rest, what is promised of the answers that are taken."""
     if terminal.json:
-        terminal.event("calibration", **calibration_as_json(found))
+        terminal.event("calibration", run=run_id, **calibration_as_json(found))
     elif not terminal.quiet:
         first, *more = promise_words(found, [model.price.name for model in opened.chain.models])
         terminal.result("\n".join([f"calibrated  {first}", *[f"            {line}" for line in more]]))

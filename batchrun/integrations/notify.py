@@ -9,15 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from batchrun.catalog.money import dollars
-from batchrun.errors import BatchrunError, EnvironmentProblem, ExitCode, UsageProblem
+from batchrun.errors import BatchrunError, EnvironmentProblem, ExitCode, UsageProblem, exit_code_of
 from batchrun.events import Event
 from batchrun.integrations.deadline import DeadlineWatch
 from batchrun.integrations.webhook import post, usable_host
 from batchrun.job.telling_sections import NotifySection, Why
 from batchrun.masking import masked, without_keys
-from batchrun.outcome import Outcome
-from batchrun.report.summary_json import event_fields, iso, summary_fields
+from batchrun.report.summary_json import event_fields, iso, summary_fields, verdict
 from batchrun.workflow.observer import Observer, reason
 from batchrun.workflow.open_job import OpenJob
 from batchrun.workflow.summary import Summary
@@ -50,33 +48,32 @@ class Notify(Observer):
             self._has_told_deadline = True
             ends_at, by = self._deadline.ends_at(), iso(run.deadline_at)
             done, total = self._deadline.settled, run.to_send
-            text = f"may miss its deadline of {by}: {done:,} of {total:,} documents are done"
+            text = f"run {run.run_id} may miss its deadline of {by}: {done:,} of {total:,} documents are done"
             fields = {"done": done, "total": total, "deadline": by, "expected_end": iso(ends_at) if ends_at else None}
             self._tell("deadline", "deadline", text, fields)
 
     def ended(self, summary: Summary) -> None:
         """Tell how the run ended. Batches in progress are no end, and a run that had nothing to do is no news."""
         code = summary.exit_code
-        if code is ExitCode.UNFINISHED or (code is ExitCode.OK and summary.totals is None):
-            return
-        total, rows = sum(summary.outcomes.values()), summary.outcomes.get(Outcome.SUCCEEDED, 0)
-        cost = f", {dollars(summary.totals.cost_nusd)}" if summary.totals else ""
-        text = f"ended with exit code {int(code)}: {rows:,} of {total:,} documents have a row{cost}"
-        self._tell("end" if code in ENDS else "stop", "run_end", text, summary_fields(summary))
+        if code is not ExitCode.UNFINISHED and (code is not ExitCode.OK or summary.totals):
+            self._tell("end" if code in ENDS else "stop", "run_end", verdict(summary), summary_fields(summary))
+        self._thread.shutdown(wait=False)
 
     def failed(self, error: BaseException) -> None:
         """Tell that a run did not begin, or broke off."""
-        code, message = (error.exit_code, str(error)) if isinstance(error, BatchrunError) else (ExitCode.BUG, "")
-        fields = {"code": type(error).__name__, "exit_code": int(code), "message": message}
-        self._tell("stop", "error", f"stopped with exit code {int(code)}", fields)
+        code = int(exit_code_of(error))
+        message = str(error) if isinstance(error, BatchrunError) else ""  # of a bug, which may quote a document
+        fields = {"code": type(error).__name__, "exit_code": code, "message": message}
+        self._tell("stop", "error", f"stopped with exit code {code}", fields)
+        self._thread.shutdown(wait=False)
 
     def _tell(self, why: Why, event: str, text: str, fields: Mapping[str, Any]) -> None:
         """Send an event. `text` is for people, and has no word that a document or the API has chosen."""
         if why not in self._on:
             return
         run = self._deadline.run.run_id if self._deadline.run else None
-        who = f"{'SIMULATED ' if self._simulated else ''}{self._job}{f' run {run}' if run else ''}"
-        told = {"run": run, "job": self._job, "simulated": self._simulated, "why": why, "text": f"{who} {text}"}
+        text = f"{'SIMULATED ' if self._simulated else ''}{self._job}: {text}"
+        told = {"run": run, "job": self._job, "simulated": self._simulated, "why": why, "text": text}
         body = masked(json.dumps(event_fields(event, **{**told, **fields})), headers=True).encode()
         for name, send in self._senders.items():
             self._thread.submit(self._send, name, send, body)

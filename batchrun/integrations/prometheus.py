@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from batchrun.errors import BatchrunError, ExitCode
+from batchrun.errors import ExitCode, exit_code_of
 from batchrun.file_system import TooLargeError, read_bounded
 from batchrun.outcome import Outcome
 from batchrun.workflow.observer import Observer
@@ -34,7 +34,7 @@ class Textfile(Observer):
 
     def failed(self, error: BaseException) -> None:
         """Write that a run did not begin, or broke off."""
-        self._write(error.exit_code if isinstance(error, BatchrunError) else ExitCode.BUG)
+        self._write(exit_code_of(error))
 
     def _write(self, exit_code: ExitCode, summary: Summary | None = None) -> None:
         now = time.time()

@@ -14,6 +14,11 @@ _REFERENCE = re.compile(r"@|#(?=\d)|\bGH(?=-\d)", re.IGNORECASE)
 gone: only another character helps, and a space without width is not seen."""
 
 
+def escaped_lines(text: object) -> str:
+    """Return a text of several lines in the same way, with its lines."""
+    return "<br>".join(escaped(line) for line in str(text).split("\n") if line.strip())
+
+
 def escaped(text: object) -> str:
     """Return the text on one line, for a place within a line of markdown: a cell of a table, a point of a list."""
     plain = _MARKUP.sub(r"\\\g<0>", escape_control(text).strip())

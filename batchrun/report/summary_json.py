@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from batchrun.budget.caps import Cap, Of
+from batchrun.catalog.money import dollars
 from batchrun.estimation.interval import Interval
 from batchrun.execution.failure_messages import BudgetReached
+from batchrun.outcome import Outcome
 from batchrun.quality.scores import FieldScore, Scores
 from batchrun.statistics.audit import RISK
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
@@ -39,6 +41,14 @@ def event_fields(event: str, **fields: Any) -> dict[str, Any]:
 def iso(at: float) -> str:
     """Seconds since 1970 as `2026-11-30T09:15:00Z`."""
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def verdict(summary: "Summary") -> str:
+    """One line for people, with no word that a document or the API has chosen."""
+    total, rows = sum(summary.outcomes.values()), summary.outcomes.get(Outcome.SUCCEEDED, 0)
+    run, cost = (f"run {one.run_id} ", f", {dollars(one.cost_nusd)}") if (one := summary.totals) else ("", "")
+    code = f"ended with exit code {int(summary.exit_code)}"
+    return f"{run}{code}: {rows:,} of {total:,} documents have a row{cost}"
 
 
 def summary_fields(summary: "Summary") -> dict[str, object]:

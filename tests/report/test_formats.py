@@ -21,7 +21,7 @@ SECRET = "the secret of @octocat | `x` <b>"
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> TrialProject:
-    """A run with a row, an answer that is none, a refusal, a document that the API rejects, and one that is too large."""
+    """A run with a row, a wrong answer, a refusal, a document that the API rejects, and one that is too large."""
     trial = TrialProject(tmp_path_factory.mktemp("formats") / "project")
     source = 'type = "files"\ninclude = ["docs/*"]\nmax_document_tokens = 1000\non_oversize = "skip"'
     trial.job(source=source, output_fields='title = { type = "string?", max_length = 9 }\nday = "date?"')

@@ -105,6 +105,8 @@ def _chosen(documents: Iterable[RunDocument], sample: int) -> tuple[list[int], l
     counts, kept = [0, 0], (list[tuple[int, RunDocument]](), list[tuple[int, RunDocument]]())
     for one in documents:
         counts[one.failed] += 1
+        if one.outcome is None:  # there is nothing to show yet
+            continue
         heap, most = kept[one.failed], MOST_PROBLEMS if one.failed else sample
         heapq.heappush(heap, (-int.from_bytes(sha256(one.doc_id.encode("utf-8", "surrogatepass")).digest()), one))
         if len(heap) > most:

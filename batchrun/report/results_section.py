@@ -73,7 +73,7 @@ def _scope(documents: ReportDocuments, shown: Sequence[ReportDocument]) -> str:
     total, problems = documents.total, sum(one.found.failed for one in shown)
     texts = "" if documents.has_texts else " No text of documents and answers is shown."
     if len(shown) == total:
-        return f"all {total:,} documents of the run.{texts}" if total else f"the run has no documents yet.{texts}"
+        return f"all {total:,} documents of the run.{texts}"
     which = "every problem" if problems == documents.problems else f"{problems:,} of {documents.problems:,} problems"
     return f"{len(shown):,} of {total:,} documents: {which}, and a sample of the others, chosen by their ids.{texts}"
 

@@ -211,7 +211,7 @@ def show_summary(
     After the report of a pilot for which nothing was sent there is no more to show.
     """
     if terminal.json:
-        terminal.event("run_end", **summary_fields(summary), report=str(report) if report else None)
+        terminal.event("run_end", **summary_fields(summary), **({"report": str(report)} if report else {}))
     if summary.halted:
         says_how = summary.remaining is not None and not terminal.json  # the summary does, with amounts
         terminal.problem(summary.halted, hint=not says_how)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import SMALL_JOB
+from small_job import HEAD
 
 from batchrun.job.decisive_keys import decisive_keys
 from batchrun.job.load import JobFile, load_job
@@ -11,12 +11,13 @@ from batchrun.job.problems import JobFileError
 from batchrun.job.report_section import ReportSection
 from batchrun.planning.request_template import RequestTemplate
 
+JOB = HEAD + '[output.fields]\ntitle = "string"\n[budget]\nmax_cost_usd = 1\n'
 WHOLE = '[report]\nhtml = "results/{job}/{run}.html"\nsample = 5\ninclude_source = false\n'
 
 
 def job(folder: Path, more: str) -> JobFile:
     path = folder / "job.toml"
-    path.write_text(SMALL_JOB.format(prompt='user = "{{ doc.text }}"') + more)
+    path.write_text(JOB + more)
     return load_job(path)
 
 

@@ -105,7 +105,7 @@ def test_a_picture_has_a_bounded_size_whatever_the_page_claims(sides: bytes, dra
 
 def test_a_page_of_noise_is_made_smaller_until_it_fits() -> None:
     chance = random.Random(1)
-    data = pdf([b"".join(b"%d %d 1 1 re f " % (chance.randrange(600), chance.randrange(800)) for _ in range(20_000))])
+    data = pdf([b"".join(b"%d %d 1 1 re f " % (chance.randrange(600), chance.randrange(800)) for _ in range(30_000))])
 
     found = pictures_of(data, [Box(1, 10.0, 10.0, 20.0, 20.0)])
 

@@ -34,7 +34,7 @@ BEGINNING = 600
 """How many characters of a document are shown in which no quote has a place."""
 MOST_PICTURES, MOST_PAGES = 12, 2
 """How many pages a report shows as pictures, and how many of one document or part."""
-MOST_PICTURE_BYTES = 300_000
+MOST_PICTURE_BYTES = 270_000
 ASKED_AGAIN = "the document was asked again after this run, so that the text of this run is not known"
 NOT_READ = f"a report reads no more than {MOST_READ // 2} documents with a problem again, and as many others"
 NO_TEXT = "only the model can read the document, as with a scan"

@@ -21,8 +21,8 @@ MOST_COLUMNS = 2
 """How many fields have a column."""
 MOST_CELL, MOST_VALUE, MOST_REASON, MOST_QUOTE = 60, 400, 240, 600
 """How many characters are shown of a value in a column, of a value, of a reason, and of a quote."""
-MOST_QUOTES, MOST_FIELDS = 3, 60
-"""How many quotes of a field, and how many fields of an answer are shown."""
+MOST_QUOTES, MOST_FIELDS, MOST_BOXES = 3, 60, 100
+"""How many quotes of a field, fields of an answer, and boxes on a picture are shown."""
 
 FILES = resources.files("batchrun.report")
 STYLE, SCRIPT = (FILES.joinpath(f"results.{ending}").read_text("utf-8") for ending in ("css", "js"))
@@ -168,7 +168,7 @@ def _picture(picture: PagePicture, one: ReportDocument) -> Markup:
     data = base64.b64encode(picture.png).decode("ascii")
     boxes = [
         tag("rect", x=x - 2, y=y - 2, width=w + 4, height=h + 4)
-        for x, y, w, h in dict.fromkeys(picture.boxes)
+        for x, y, w, h in list(dict.fromkeys(picture.boxes))[:MOST_BOXES]
         if w and h
     ]
     words = (

@@ -8,7 +8,7 @@ from lxml import etree
 from batchrun.documents.formats.pdf_pictures import PagePicture
 from batchrun.outcome import Outcome
 from batchrun.report.documents import ReportDocument, ReportDocuments
-from batchrun.report.results_section import MOST_BYTES, SCRIPT, STYLE, results_section
+from batchrun.report.results_section import MOST_BOXES, MOST_BYTES, SCRIPT, STYLE, results_section
 from batchrun.store.reports.run_answers import RunDocument
 from batchrun.workflow.evidence_context import field_evidence
 
@@ -90,6 +90,12 @@ def test_the_boxes_of_a_page_lie_over_its_picture() -> None:
     assert image.get("alt") == "Page 3 of a.txt, with boxes around the quotes for term, law"
     assert drawn.get("viewBox") == "0 0 100 200"
     assert [dict(box.attrib) for box in drawn] == [{"x": "8", "y": "18", "width": "34", "height": "12"}]
+
+
+def test_a_picture_has_a_bounded_number_of_boxes() -> None:
+    picture = PagePicture(1, 100, 200, b"\x89PNG", [(at % 90, at // 90, 5, 5) for at in range(9_000)])
+
+    assert section(document(pictures=[picture], pictured={1: ["a"]})).count("<rect") == MOST_BOXES
 
 
 def test_without_texts_no_row_opens() -> None:

@@ -47,8 +47,7 @@ def full(report_of):
         report,
         fit=TokenFit(prompts=9_999, bias=0.1, near=0.5, dots=[("d" * 50, 100.0 + n, 1.0) for n in range(800)]),
         moments=[Moment(start + 1500 * n, n * 10**7, n, n % 3, n % 5) for n in range(1, 120)],
-        latency_bins=[Bin(n, n + 1, n) for n in range(40)],
-        longest_s=99.0,
+        latency_bins=[Bin(n, n + 1, n, 99.0) for n in range(40)],
         fields=[replace(report.fields[0], field=f"field {number}") for number in range(200)],
         findings=replace(report.findings, fields=evidence, repairs=3, mended=2, voted=5, votes=9, agreement={"a": 0.5}),
         performance=replace(

@@ -11,7 +11,7 @@ from urllib.request import getproxies
 import anthropic
 import httpx2
 
-from batchrun.errors import UsageProblem
+from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.escaping import escape_control
 
 VARIABLE = "ANTHROPIC_BASE_URL"
@@ -111,6 +111,22 @@ def _refused_by_client(address: str) -> str | None:
 def masked(address: str) -> str:
     """Return an address for people: without its user, password and query, and unable to command a terminal."""
     return escape_control(re.sub(r"^(\w+://)?.*@", r"\1***@", address.partition("?")[0]))
+
+
+def certificates() -> str:
+    """Name the certificates that connections trust. Raises EnvironmentProblem for a file that is no certificate."""
+    name = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if environ.get(name)), None)
+    if name is None:
+        return "certificates of the system"
+    try:
+        file, folder = (environ[name], None) if name == "SSL_CERT_FILE" else (None, environ[name])
+        ssl.create_default_context(cafile=file, capath=folder)
+    except (OSError, ssl.SSLError) as error:
+        raise EnvironmentProblem(
+            f"{name} is {escape_control(environ[name])}, which holds no certificates: {error.strerror or error}.",
+            hint=f"unset {name}",
+        ) from error
+    return f"certificates of {escape_control(environ[name])} ({name})"
 
 
 def endpoint_of(client: httpx2.AsyncClient, base_url: httpx2.URL) -> Endpoint:

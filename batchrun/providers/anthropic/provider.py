@@ -15,6 +15,7 @@ from batchrun.providers.anthropic.bounds import STREAM, pieces_of
 from batchrun.providers.anthropic.client import ApiClient, answered_within, arrived_at
 from batchrun.providers.anthropic.endpoint import (
     Endpoint,
+    certificates,
     environment_base_url,
     origin,
     refuse_unusable,
@@ -75,9 +76,10 @@ class AnthropicFactory:
     api_key: str | None = None
 
     def check(self) -> None:
-        """Raise UsageProblem when base URL or proxy cannot be used, EnvironmentProblem when there is no usable key."""
+        """Raise UsageProblem when base URL or proxy cannot be used, EnvironmentProblem for key or certificates."""
         self.endpoint()
         self.check_key()
+        certificates()
 
     def endpoint(self) -> Endpoint:
         """Return where requests go. Raises UsageProblem when base URL or proxy cannot be used."""

@@ -107,12 +107,12 @@ def make_folder(path: Path) -> None:
 
 
 def command_of(pid: int) -> str | None:
-    """Return what a process of this machine was started with, shortened. Returns None if the system does not say."""
+    """Return how the command of a process of this machine begins; later words may be secret. None if unknown."""
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes()[:LONGEST_COMMAND].decode("utf-8", "replace")
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
     except OSError:
         return None
-    return escape_control(words.replace("\0", " ").strip()) or None
+    return escape_control(" ".join(words[:4]))[:LONGEST_COMMAND].strip() or None
 
 
 def lock_owner(*paths: Path) -> int | None:

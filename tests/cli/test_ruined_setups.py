@@ -1,6 +1,9 @@
 """Set-ups that are ruined in one way each: `doctor` says what is wrong, and gives the line that mends it."""
 
 import contextlib
+import fcntl
+import json
+import os
 import re
 import shutil
 import sqlite3
@@ -16,16 +19,21 @@ from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
-from command_line import CommandLine, Ran, held, serving, talking_to
+from command_line import CommandLine, held, serving, talking_to
 from price_files import write_prices
 from scripted_gateway import gateway
 from trial_project import TrialProject
 
 from batchrun.catalog.rate_limits import LearnedLimits
-from batchrun.cli.doctor import machine
+from batchrun.cli.doctor import job_checks, machine
+from batchrun.cli.doctor.api import needs
 from batchrun.errors import ExitCode
+from batchrun.estimation.text_class import TextClass
+from batchrun.file_system import command_of, file_system_of, lock_owner
 from batchrun.providers.anthropic.credential import CLEAN
+from batchrun.providers.anthropic.models import life_from
 from batchrun.simulator.requests.model_cards import find_model, model_info
+from batchrun.store.job_files import read_job
 from batchrun.store.ledger.job_lock import job_lock
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
@@ -113,7 +121,7 @@ def self_signed_server(ruin: Ruin) -> None:
 
 def clock_ahead(ruin: Ruin) -> None:
     here = SimpleNamespace(time=lambda: time.time() + HOUR_S)
-    ruin.patch.setattr("batchrun.providers.anthropic.models.time", here)
+    ruin.patch.setattr("batchrun.cli.doctor.api.time", here)
 
 
 def newer_ledger(ruin: Ruin) -> None:
@@ -253,7 +261,7 @@ RUINS: dict[str, tuple[Callable[[Ruin], None], Told]] = {
                                          "chmod u+w .batchrun/ledger.sqlite3")),
     "a run": (running_job, Told(FINE, "warning", "ledger", "the job trial is being run by process",
                                 "batchrun status trial --watch")),
-    "a foreign lock": (locked_ledger, Told(BAD, "broken", "ledger", "is kept locked by", "close it there")),
+    "a foreign lock": (locked_ledger, Told(BAD, "broken", "ledger", "database is locked, by process ", "close it there")),
     "a held output": (held_output, Told(FINE, "warning", "output", "(PID ", "close it there")),
     "a full disk": (full_disk, Told(BAD, "broken", "output", "only 5.0 MB free on the disk of results", "make room; ")),
     "a network disk": (network_disk, Told(FINE, "warning", "ledger", "a network file system (nfs4)", "name files on")),
@@ -287,10 +295,6 @@ def ruin(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rui
         yield Ruin(project, monkeypatch, stack)
 
 
-def verdicts(ran: Ran) -> set[str]:
-    return set(re.findall(r"^(\w+) +", ran.out, re.MULTILINE))
-
-
 @pytest.mark.slow
 def test_in_order(ruin: Ruin, batchrun: CommandLine) -> None:
     ran = batchrun("doctor jobs/trial.toml")
@@ -322,3 +326,52 @@ def test_the_lines_that_mend_a_key_do_what_they_say() -> None:
     given = {"ANTHROPIC_API_KEY": "\t\"sk-ant-'key' \r\n", "PATH": "/usr/bin:/bin"}
     done = subprocess.run(["sh", "-c", script], env=given, capture_output=True, text=True, check=True)
     assert done.stdout == "sk-ant-key"
+
+
+@pytest.mark.slow
+def test_only_a_part_of_many_documents_is_looked_at(
+    ruin: Ruin, batchrun: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ruin.project.documents(9)
+    monkeypatch.setattr(job_checks, "MOST_DOCUMENTS", 4)
+    assert "3 of 9 files looked at: 3 readable" in batchrun("doctor jobs/trial.toml --offline").out
+    monkeypatch.setattr(job_checks, "MOST_BYTES", 6)
+    assert "2 of 9 files looked at: 2 readable" in batchrun("doctor jobs/trial.toml --offline").out
+
+
+def test_what_the_system_says_of_files(tmp_path: Path) -> None:
+    file = tmp_path / "locked"
+    assert lock_owner(file) is None
+    file.write_text("")
+    assert lock_owner(file) is None
+    with file.open("w") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        assert lock_owner(tmp_path / "gone", file) == os.getpid()
+    assert command_of(0) is None
+    assert "python" in (command_of(os.getpid()) or "")
+    assert file_system_of(Path("/proc/self")) == "proc"
+
+
+@pytest.mark.slow
+def test_without_a_job_it_is_asked_whether_the_api_answers(ruin: Ruin, batchrun: CommandLine) -> None:
+    ran = batchrun("doctor")
+    assert (ran.code, "documents" in ran.out) == (FINE, False)
+    assert re.search("^ok +api +it answers, and takes the credential$", ran.out, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_submit_and_plan_point_to_the_doctor(
+    ruin: Ruin, batchrun: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "invalid")
+    ran = batchrun("submit jobs/trial.toml")
+    assert (ran.code, ran.err.count("batchrun doctor")) == (BAD, 1)
+    assert "; see: batchrun doctor" in batchrun("plan jobs/trial.toml --online 2").out
+
+
+def test_what_a_job_needs_of_its_models(ruin: Ruin) -> None:
+    ruin.project.job(run='route = "batch"')
+    life = life_from(json.dumps(ruin.card(pdf_input={"supported": False})).encode(), {})
+    job = read_job(ruin.project.root / "jobs" / "trial.toml")
+    found = {what: takes for what, takes, _ in needs(life, job, {TextClass.PAGES, TextClass.IMAGE})}
+    assert found == {"structured output": True, "batches": True, "PDF": False, "images": True}

@@ -4,7 +4,8 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from batchrun.answers.form import DEFAULT_MODE
 from batchrun.catalog.capabilities import as_told, model_problems, suited
 from batchrun.catalog.lifecycle import ModelLife
 from batchrun.catalog.notices import life_notice
-from batchrun.catalog.rate_limits import RATE_KEYS, LearnedLimits
+from batchrun.catalog.rate_limits import RATE_KEYS, LearnedLimits, RateLimits
 from batchrun.cli.doctor.check import Check, Subject, Verdict
 from batchrun.cli.views.format import duration, utc
 from batchrun.errors import BatchrunError, EnvironmentProblem
@@ -22,12 +23,14 @@ from batchrun.execution.retry_policy import FailureKind, kind_of
 from batchrun.job.load import JobFile
 from batchrun.planning.api_lookups import NO_MODELS
 from batchrun.providers import AttemptError, ModelDirectory
-from batchrun.providers.anthropic.credential import credential, enter_key, mend_key
-from batchrun.providers.anthropic.endpoint import VARIABLE, certificates
+from batchrun.providers.anthropic.credential import findings, mend_key
+from batchrun.providers.anthropic.endpoint import VARIABLE, trusted_certificates
 from batchrun.providers.anthropic.errors import is_missing, is_unknown_model
-from batchrun.providers.anthropic.models import AnswerHeaders, AnthropicModels
+from batchrun.providers.anthropic.models import AnthropicModels
 from batchrun.providers.anthropic.provider import AnthropicFactory
-from batchrun.reply import Failure
+from batchrun.providers.anthropic.rate_limit_headers import reported_limits
+from batchrun.providers.anthropic.retry_after import server_time
+from batchrun.reply import Failure, ReportedLimits
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
 from batchrun.store.reports.runs import recent_models
@@ -58,22 +61,21 @@ def address(_: Subject) -> Iterator[Check]:
         yield Check("address", Verdict.WARNING, "key and documents travel to this address unencrypted", fix)
 
 
-def trusted(_: Subject) -> Iterator[Check]:
+def certificates(_: Subject) -> Iterator[Check]:
     """Which certificates are trusted."""
-    yield Check("certificates", Verdict.OK, certificates())
+    yield Check("certificates", Verdict.OK, trusted_certificates())
 
 
-def key(_: Subject) -> Iterator[Check]:
+def credential(_: Subject) -> Iterator[Check]:
     """Which credential requests carry, and what looks wrong with it. Its last characters at most are shown."""
     try:
         AnthropicFactory().check_key()
     except EnvironmentProblem as problem:
         yield Check("credential", Verdict.BROKEN, str(problem), mend_key())
         return
-    found = credential(is_default_address=AnthropicFactory().endpoint().is_default)
-    yield Check("credential", Verdict.OK, found.words)
-    for doubt in found.doubts:
-        yield Check("credential", Verdict.BROKEN if doubt.fatal else Verdict.WARNING, doubt.words, doubt.fix)
+    for one in findings(is_default_address=AnthropicFactory().endpoint().is_default):
+        verdict = Verdict.BROKEN if one.fatal else Verdict.WARNING if one.fix else Verdict.OK
+        yield Check("credential", verdict, one.words, one.fix)
 
 
 def api(subject: Subject) -> Iterator[Check]:
@@ -82,30 +84,28 @@ def api(subject: Subject) -> Iterator[Check]:
         why = "--offline" if subject.offline else "something above is broken"
         yield Check("api", Verdict.SKIPPED, f"not asked for clock, models and limits: {why}")
         return
-    try:
-        with Ledger.read(subject.ledger) as ledger:
-            names, learned = recent_models(ledger, runs=RECENT_RUNS, most=MOST_MODELS), RunMetrics(ledger).learned
-            if subject.chain:
-                names = [model.price.name for model in subject.chain.models]
-            limits = learned(names[0], now=time.time()) if names else None
-    except BatchrunError:  # which the check of the ledger reports
-        names, limits = [model.price.name for model in subject.chain.models] if subject.chain else [], None
-    yield from asyncio.run(ask(names, limits, subject))
-
-
-async def ask(names: Sequence[str], learned: LearnedLimits | None, subject: Subject) -> list[Check]:
-    """Ask about each model. A failure that is not about a model ends the questions."""
+    names, learned = [model.price.name for model in subject.chain.models] if subject.chain else [], None
+    with suppress(BatchrunError), Ledger.read(subject.ledger) as ledger:  # the check of the ledger tells what is wrong
+        names = names or recent_models(ledger, runs=RECENT_RUNS, most=MOST_MODELS)
+        learned = RunMetrics(ledger).learned(names[0], now=time.time()) if names else None
     directory = AnthropicFactory().make_models(timeout_s=TIMEOUT_S)
+    yield from asyncio.run(ask(directory, names, subject))
+    yield from clock(directory.heard)
+    if subject.chain:
+        yield from limits(subject.chain.models[0].limits, reported_limits(directory.heard), learned)
+
+
+async def ask(directory: AnthropicModels, names: Sequence[str], subject: Subject) -> list[Check]:
+    """Ask about each model. A failure that is not about a model ends the questions."""
     found: list[Check] = []
     try:
         for name in names or list(subject.prices.prices if subject.prices else ())[:1]:
             found += await ask_about_one(directory, name, subject)
-        found = [Check("api", Verdict.OK, "it answers, and takes the credential"), *(found if names else [])]
+        return [Check("api", Verdict.OK, "it answers, and takes the credential"), *(found if names else [])]
     except AttemptError as error:
-        found.append(await failed(error.failure, directory))
+        return [*found, await failed(error.failure, directory)]
     finally:
         await directory.close()
-    return [*clock(directory.heard), *found, *limits(directory.heard, learned, subject)]
 
 
 async def ask_about_one(directory: ModelDirectory, name: str, subject: Subject) -> list[Check]:
@@ -119,7 +119,7 @@ async def ask_about_one(directory: ModelDirectory, name: str, subject: Subject) 
         if not is_unknown_model(error.failure, name):
             raise
         return [Check(name, Verdict.BROKEN, "the API has no such model for this key", other)]
-    found = [Check(name, Verdict.BROKEN, words, fix) for words, fix in unsuited(life, name, subject)]
+    found = list(unsuited(life, name, subject))
     if notice := life_notice(life, today=subject.today):
         verdict = Verdict.BROKEN if life.lifecycle == "retired" else Verdict.WARNING
         return [Check(name, verdict, notice, other), *found]
@@ -127,20 +127,25 @@ async def ask_about_one(directory: ModelDirectory, name: str, subject: Subject) 
     return found or [Check(name, Verdict.OK, f"{life.lifecycle or 'known to the API'}{takes}")]
 
 
-def unsuited(life: ModelLife, name: str, subject: Subject) -> Iterator[tuple[str, str]]:
+def unsuited(life: ModelLife, name: str, subject: Subject) -> Iterator[Check]:
     """Yield what a model of the job does not take of what the job asks, and what to write instead."""
     price = next((one.price for one in subject.chain.models if one.price.name == name), None) if subject.chain else None
     if price is None or subject.job is None:
         return
     told, asked = as_told(price, life), subject.job.spec.model
-    levels = [f'[model] effort = "{level}"' for level in told.effort_levels]
-    fixes = {"max_tokens": f"[model] max_tokens = {told.max_output_tokens}", "effort": (levels or [""])[-1]}
+    fixes = {"max_tokens": f"[model] max_tokens = {told.max_output_tokens}"}
+    if told.effort_levels:
+        fixes["effort"] = f'[model] effort = "{told.effort_levels[-1]}"'
     section = asked if name == asked.name else suited(asked, price)
     for problem in model_problems(section, told, today=subject.today):
-        yield f"by the API, {problem.message}", fixes.get(problem.key) or f"take `{problem.key}` out of [model]"
+        fix = fixes.get(problem.key, f"take `{problem.key}` out of [model]")
+        yield Check(name, Verdict.BROKEN, f"by the API, {problem.message}", fix)
     for what, takes, fix in needs(life, subject.job, subject.native):
         if takes is False:
-            yield f"by the API, {name} takes no {what}", fix
+            yield Check(name, Verdict.BROKEN, f"by the API, {name} takes no {what}", fix)
+    if told.context_window < price.context_window:
+        words = f"by the API it takes {told.context_window:,} tokens, by the prices {price.context_window:,}"
+        yield Check(name, Verdict.WARNING, words, '[source] on_oversize = "split"')
 
 
 def needs(life: ModelLife, job: JobFile, native: set[TextClass]) -> Iterator[tuple[str, bool | None, str]]:
@@ -166,20 +171,21 @@ async def failed(failure: Failure, directory: AnthropicModels) -> Check:
     if is_missing(failure):
         if await directory.takes_messages():
             return Check("models", Verdict.WARNING, f"{NO_MODELS} ({failure.name}); this is no obstacle")
-        page = "a web page" if directory.heard.is_page else failure.name
+        page = "a web page" if directory.is_page else failure.name
         return Check("api", Verdict.BROKEN, f"{endpoint.base_url} is no address of the API: it answers {page}", detour)
     fix = detour
     if kind_of(failure) in {FailureKind.NO_KEY, FailureKind.BAD_KEY, FailureKind.FORBIDDEN}:
-        fix = enter_key()
+        fix = mend_key(with_another=True)
     elif "certificate" in failure.message:
         fix = 'if you trust its maker: export SSL_CERT_FILE="the maker\'s certificate.pem"'
     return Check("api", Verdict.BROKEN, str(fatal_problem(failure)), fix)
 
 
-def clock(heard: AnswerHeaders) -> Iterator[Check]:
+def clock(heard: Mapping[str, str]) -> Iterator[Check]:
     """Hold the clock of this machine against the date of the last answer; nothing without a date."""
-    if (ahead_s := heard.clock_ahead_s) is None:
+    if (theirs := server_time(heard)) is None:
         return
+    ahead_s = time.time() - theirs
     if abs(ahead_s) <= MOST_AHEAD_S:
         yield Check("clock", Verdict.OK, f"within {MOST_AHEAD_S:.0f} s of the API's")
     else:
@@ -187,17 +193,15 @@ def clock(heard: AnswerHeaders) -> Iterator[Check]:
         yield Check("clock", Verdict.WARNING, words, SET_CLOCK)
 
 
-def limits(heard: AnswerHeaders, learned: LearnedLimits | None, subject: Subject) -> Iterator[Check]:
+def limits(used: RateLimits, told: ReportedLimits | None, learned: LearnedLimits | None) -> Iterator[Check]:
     """Hold the rate limits of the job file against those that the API told, now or in an earlier run."""
-    if subject.chain is None:
-        return
-    used, told, when = subject.chain.models[0].limits, heard.rates, "now"
-    if learned and not told:
-        told, when = learned.rates, f"at {utc(learned.learnt_at)} UTC"
-    stated = [(key, getattr(used, key), most) for key, most in zip(RATE_KEYS, told, strict=False) if most]
-    for name, value, most in stated:
-        if name in used.from_job_file and value > most:
+    rates, when = learned.rates if learned else (), f"at {utc(learned.learnt_at)} UTC" if learned else ""
+    if told and (told.input_tokens.limit or told.output_tokens.limit):  # without tokens they are those of free calls
+        rates, when = (told.requests.limit, told.input_tokens.limit, told.output_tokens.limit), "now"
+    stated = {name: most for name, most in zip(RATE_KEYS, rates, strict=False) if most}
+    for name, most in stated.items():
+        if name in used.from_job_file and (value := getattr(used, name)) > most:
             words = f"{name} = {value:,} in the job file, and the API allowed {most:,} {when}"
             yield Check("limits", Verdict.WARNING, words, f"[limits] {name} = {most}")
-    words = ", ".join(f"{name} = {most:,}" for name, _, most in stated)
+    words = ", ".join(f"{name} = {most:,}" for name, most in stated.items())
     yield Check("limits", Verdict.OK, f"{words}, as the API told {when}" if words else "not told by the API so far")

@@ -60,13 +60,13 @@ class Subject:
         return self.given_ledger or job or place_of(None, None).ledgers[0]
 
 
-def checked(name: str, check: Callable[[Subject], Iterable[Check]], subject: Subject) -> Iterator[Check]:
+def checked(check: Callable[[Subject], Iterable[Check]], subject: Subject) -> Iterator[Check]:
     """Make a check. An error is a result too; a file that somebody uses just now is only warned about."""
+    found: list[Check] = []
     try:
-        for one in check(subject):
-            subject.broken |= {one.name} if one.verdict is Verdict.BROKEN else set()
-            yield one
+        found += check(subject)
     except BatchrunError as error:
         verdict = Verdict.WARNING if isinstance(error, Busy) else Verdict.BROKEN
-        subject.broken |= {name} if verdict is Verdict.BROKEN else set()
-        yield Check(name, verdict, str(error), error.hint)
+        found.append(Check(check.__name__.replace("_", " "), verdict, str(error), error.hint))
+    subject.broken |= {one.name for one in found if one.verdict is Verdict.BROKEN}
+    yield from found

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from math import ceil
-from pathlib import Path
 
 from batchrun.cli.doctor.check import Check, Subject, Verdict
 from batchrun.cli.next_command import typed_path
@@ -32,31 +31,18 @@ MOST_REASONS = 5
 
 
 def job_file(subject: Subject) -> Iterator[Check]:
-    """Whether the job file can be read; every problem is told."""
+    """Whether the job file can be read, and its models take what it asks by the table of prices: every problem."""
     if subject.path is None:
         return
+    shown = typed_path(subject.path)
     try:
-        subject.job = read_job(subject.path)
+        job = subject.job or read_job(subject.path)
+        subject.chain = models_of(job, subject.prices, today=subject.today) if subject.prices else None
     except BatchrunError as error:
-        yield broken_job(subject.path, error)
-
-
-def models_by_table(subject: Subject) -> Iterator[Check]:
-    """Whether the models of the job take what the job asks, by the table of prices."""
-    if subject.job is None or subject.prices is None:
-        return
-    try:
-        subject.chain = models_of(subject.job, subject.prices, today=subject.today)
-    except BatchrunError as error:
-        yield broken_job(subject.job.path, error)
+        words = error.rendered.rpartition("\n\n")[0] if isinstance(error, JobFileError) else str(error)
+        yield Check("job file", Verdict.BROKEN, words, error.hint or f'"${{EDITOR:-vi}}" {shlex.quote(shown)}')
     else:
-        yield Check("job file", Verdict.OK, f"{typed_path(subject.job.path)}: no problems")
-
-
-def broken_job(path: Path, error: BatchrunError) -> Check:
-    """Say what is wrong with a job file, with every place."""
-    words = error.rendered.rpartition("\n\n")[0] if isinstance(error, JobFileError) else str(error)
-    return Check("job file", Verdict.BROKEN, words, error.hint or f'"${{EDITOR:-vi}}" {shlex.quote(typed_path(path))}')
+        yield Check("job file", Verdict.OK, f"{shown}: no problems")
 
 
 def documents(subject: Subject) -> Iterator[Check]:
@@ -73,12 +59,13 @@ def documents(subject: Subject) -> Iterator[Check]:
         weighed = [one for _, page in pages for one in page.documents]
     subject.native = {one.text_class for one in weighed if one.text_class.is_native}
     blank = sum(one.problem == EMPTY for one in weighed)
-    reasons = {one.source: one.problem for one in weighed if one.problem and one.problem != EMPTY}
+    reasons = [(one.source, one.problem) for one in weighed if one.problem and one.problem != EMPTY]
     readable = len(weighed) - blank - len(reasons)
     words += f"{readable:,} readable, {blank:,} empty, {len(reasons):,} unreadable"
-    yield Check("documents", Verdict.OK if readable else Verdict.BROKEN, words, "correct [source] of the job file")
-    for reason, number in list(grouped_notes((reason, 1) for reason in reasons.values()).items())[:MOST_REASONS]:
-        example = next(name for name, why in reasons.items() if reason.startswith(why))
+    verdict, fix = (Verdict.OK, None) if readable else (Verdict.BROKEN, "correct [source] of the job file")
+    yield Check("documents", verdict, words, fix)
+    for reason, number in list(grouped_notes((reason, 1) for _, reason in reasons).items())[:MOST_REASONS]:
+        example = next(name for name, why in reasons if reason.startswith(why))
         fix = f"mend such files, or leave them out: [source] exclude = [{json.dumps(example.partition('#')[0])}]"
         words = f"{count(number, 'document')} unreadable, such as {example}: {reason}"
         yield Check("documents", Verdict.WARNING, words, fix)

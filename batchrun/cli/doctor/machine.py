@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -20,8 +20,10 @@ from batchrun.cli.views.batch_text import size
 from batchrun.cli.views.format import below_here, count
 from batchrun.documents.open_source import text_cache
 from batchrun.duckdb_file import opened
+from batchrun.errors import BatchrunError
 from batchrun.estimation.tokenizer import count_tokens
 from batchrun.file_system import command_of, file_system_of, lock_owner
+from batchrun.store.job_files import read_job
 from batchrun.store.ledger.connection import SCHEMA_VERSION, OlderLedger, damage
 from batchrun.store.ledger.job_lock import holder, is_locked
 from batchrun.store.ledger.ledger import Ledger
@@ -41,7 +43,7 @@ def packages(_: Subject) -> Iterator[Check]:
     """Python and the packages, against the lowest versions by batchrun's own metadata."""
     yield Check("python", Verdict.OK, f"{platform.python_version()} at {sys.executable}, batchrun {__version__}")
     found, bad = dict[str, str | None](), list[str]()
-    for wanted in metadata.requires(DISTRIBUTION) or ():
+    for wanted in (installed(DISTRIBUTION) and metadata.requires(DISTRIBUTION)) or ():
         name, lowest = re.split(r"[\[<>=;~! ]", wanted, maxsplit=1)[0], re.search(r">=([\d.]+)", wanted)
         if "extra ==" not in wanted:
             found[name] = version = installed(name)
@@ -52,7 +54,7 @@ def packages(_: Subject) -> Iterator[Check]:
         fix = shlex.join([sys.executable, "-m", "pip", "install", *bad])
         yield Check("packages", Verdict.BROKEN, f"batchrun needs {', '.join(bad)}; there are {words}", fix)
     else:
-        yield Check("packages", Verdict.OK, words)
+        yield Check("packages", Verdict.OK, words or "batchrun is not installed: nothing tells which it needs")
 
 
 def installed(name: str) -> str | None:
@@ -75,14 +77,17 @@ def vocabulary(_: Subject) -> Iterator[Check]:
 
 
 def prices(subject: Subject) -> Iterator[Check]:
-    """The table of prices of the job, or of jobs that name none."""
+    """The table of prices of the job, or of jobs that name none. What is wrong with the job file is told later."""
+    if subject.path:
+        with suppress(BatchrunError):
+            subject.job = read_job(subject.path)
     job, today = subject.job, subject.today
     table = subject.prices = prices_of(job, today=today) if job else common_prices(today=today)
     if old := old_table(table.date, table.source, today=today):
         words, _, remedy = old.partition(": ")
         yield Check("prices", Verdict.WARNING, words, remedy)
     else:
-        yield Check("prices", Verdict.OK, f"{table.source}, of {table.date}; see them: batchrun doctor --prices")
+        yield Check("prices", Verdict.OK, f"{table.source}, of {table.date}")
 
 
 def ledger(subject: Subject) -> Iterator[Check]:
@@ -119,8 +124,9 @@ def foreign_lock(path: Path) -> Iterator[Check]:
             connection.execute("rollback")
     except sqlite3.DatabaseError as error:
         pid = lock_owner(path.with_name(f"{path.name}-shm"), path)
-        who = f"process {pid} ({command_of(pid) or 'another user'})" if pid else "another program"
-        yield Check("ledger", Verdict.BROKEN, f"{below_here(path)} is kept locked by {who}: {error}", "close it there")
+        who = f", by process {pid} ({command_of(pid) or 'another user'})" if pid else ""
+        words = f"{below_here(path)} cannot be locked for writing: {error}{who}"
+        yield Check("ledger", Verdict.BROKEN, words, "close it there")
 
 
 def output(subject: Subject) -> Iterator[Check]:

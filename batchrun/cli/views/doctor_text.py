@@ -21,19 +21,16 @@ def show_checks(found: Sequence[Check], terminal: Terminal) -> None:
     verdicts = Counter(one.verdict for one in found)
     if terminal.json:
         ok, shown = not verdicts[Verdict.BROKEN], [asdict(one) for one in found]
-        terminal.result(masked(json.dumps({"v": 1, "ok": ok, "checks": shown}, indent=2)))
+        terminal.result(json.dumps({"v": 1, "ok": ok, "checks": shown}, indent=2))
         return
     width = max(len(escape_control(one.name)) for one in found)
     for one in found:
         if terminal.quiet and one.verdict in {Verdict.OK, Verdict.SKIPPED}:
             continue
-        verdict, name = (
-            terminal.styled(f"{one.verdict:7}", sys.stdout, fg=COLORS[one.verdict]),
-            escape_control(one.name),
-        )
-        first, *more = [escape_control(line) for line in masked(one.words).split("\n")]
-        terminal.result("\n".join([f"{verdict}  {name.ljust(width)}  {first}", *more]))
-        if one.fix and one.verdict in {Verdict.WARNING, Verdict.BROKEN}:
-            terminal.result(f"{'':7}  {'':{width}}  fix: {escape_control(as_called(one.fix))}")
+        verdict = terminal.styled(f"{one.verdict:7}", sys.stdout, fg=COLORS[one.verdict])
+        words = "\n".join(map(escape_control, one.words.split("\n")))
+        terminal.result(f"{verdict}  {escape_control(one.name).ljust(width)}  {words}")
+        if one.fix:  # whole, so that it can be pasted
+            terminal.exact(masked(f"{'':{9 + width}}  fix: {escape_control(as_called(one.fix))}\n"))
     if not terminal.quiet:
         terminal.result(f"{count(verdicts[Verdict.WARNING], 'warning')}, {verdicts[Verdict.BROKEN]} broken")

@@ -29,49 +29,38 @@ SIGNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """What looks wrong with a credential, and the command that mends it."""
+class Finding:
+    """Something about a credential, and the command that mends it if it is wrong."""
 
     words: str
-    fix: str
-    fatal: bool
+    """Of a secret, these have no more than the last four characters."""
+    fix: str | None = None
+    fatal: bool = False
     """Whether no request can succeed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """The credential that requests carry. Of a secret, `words` have no more than the last four characters."""
+def findings(*, is_default_address: bool) -> list[Finding]:
+    """Describe the credential that the SDK chooses, and what looks wrong with it.
 
-    words: str
-    doubts: tuple[Doubt, ...] = ()
-
-
-def credential(*, is_default_address: bool) -> Credential:
-    """Describe the credential that the SDK chooses. Whether there is a usable one is `AnthropicFactory.check_key`'s."""
-    given = [name for name in KINDS if environ.get(name)]
-    if not given:
+    Whether there is a usable credential at all is for `AnthropicFactory.check_key` to say.
+    """
+    name, *others = [name for name in KINDS if environ.get(name)] or [""]
+    if not name:
         folder = environ.get("ANTHROPIC_CONFIG_DIR") or Path.home() / ".config" / "anthropic"
-        return Credential(f"the active profile of {folder}, or ANTHROPIC_CUSTOM_HEADERS")
-    name, *others = given
+        return [Finding(f"the active profile of {folder}, or ANTHROPIC_CUSTOM_HEADERS")]
     secret = environ[name] if name in SECRETS else ""
-    doubts = [
-        Doubt(f"{name} {words}", fix.format(name), fatal)
-        for sign, words, fix, fatal in SIGNS
-        if re.search(sign, secret)
-    ][:1]
-    if name == SECRETS[0] and is_default_address and not doubts and not secret.startswith("sk-ant-"):
-        doubts = [Doubt(f"{name} does not begin with sk-ant-, as keys of this API do", ENTER.format(name), fatal=False)]
-    doubts += [Doubt(f"{other} is set too, and {name} counts", f"unset {other}", fatal=False) for other in others]
     ending = f" …{secret[-4:]}" if len(secret) >= LONG_ENOUGH else ""
-    return Credential(f"{KINDS[name]}{ending}, from {name}", tuple(doubts))
+    signs = [sign for sign in SIGNS if re.search(sign[0], secret)]
+    if name == SECRETS[0] and is_default_address and not secret.startswith("sk-ant-"):
+        signs.append(("", "does not begin with sk-ant-, as keys of this API do", ENTER, False))
+    return [
+        Finding(f"{KINDS[name]}{ending}, from {name}"),
+        *(Finding(f"{name} {words}", fix.format(name), fatal) for _, words, fix, fatal in signs[:1]),
+        *(Finding(f"{other} is set too, and {name} counts", f"unset {other}") for other in others),
+    ]
 
 
-def mend_key() -> str:
-    """Return the command that sets a missing key, or takes out of a key what is no part of it."""
+def mend_key(*, with_another: bool = False) -> str:
+    """Return the command that asks for a key, or that takes out of the key what is no part of a key."""
     given = next((name for name in SECRETS if environ.get(name)), None)
-    return CLEAN.format(given) if given else ENTER.format(SECRETS[0])
-
-
-def enter_key() -> str:
-    """Return the command that asks for another key."""
-    return ENTER.format(next((name for name in SECRETS if environ.get(name)), SECRETS[0]))
+    return CLEAN.format(given) if given and not with_another else ENTER.format(given or SECRETS[0])

@@ -4,6 +4,7 @@ import re
 import ssl
 from dataclasses import dataclass
 from os import environ
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies
@@ -113,20 +114,22 @@ def masked(address: str) -> str:
     return escape_control(re.sub(r"^(\w+://)?.*@", r"\1***@", address.partition("?")[0]))
 
 
-def certificates() -> str:
-    """Name the certificates that connections trust. Raises EnvironmentProblem for a file that is no certificate."""
-    name = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if environ.get(name)), None)
-    if name is None:
-        return "certificates of the system"
+def trusted_certificates() -> str:
+    """Name the certificates that connections trust. Raises EnvironmentProblem for a place without certificates."""
+    for name, is_usable in (("SSL_CERT_FILE", _has_certificates), ("SSL_CERT_DIR", Path.is_dir)):
+        if value := environ.get(name):
+            if not is_usable(Path(value)):
+                message = f"{name} is {escape_control(value)}, which holds no certificates."
+                raise EnvironmentProblem(message, hint=f"unset {name}")
+            return f"{escape_control(value)} ({name})"
+    return "those of the system"
+
+
+def _has_certificates(path: Path) -> bool:
     try:
-        file, folder = (environ[name], None) if name == "SSL_CERT_FILE" else (None, environ[name])
-        ssl.create_default_context(cafile=file, capath=folder)
-    except (OSError, ssl.SSLError) as error:
-        raise EnvironmentProblem(
-            f"{name} is {escape_control(environ[name])}, which holds no certificates: {error.strerror or error}.",
-            hint=f"unset {name}",
-        ) from error
-    return f"certificates of {escape_control(environ[name])} ({name})"
+        return b"-----BEGIN" in path.read_bytes()
+    except OSError:
+        return False
 
 
 def endpoint_of(client: httpx2.AsyncClient, base_url: httpx2.URL) -> Endpoint:

@@ -1,11 +1,8 @@
 """The Models API through the Anthropic client: where a model is in its life, and what it takes."""
 
 import re
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
-from email.utils import parsedate_to_datetime
 from typing import Any, get_args
 
 import httpx2
@@ -24,26 +21,12 @@ from batchrun.providers.anthropic.json_values import (
     request_id_in,
     word_in,
 )
-from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
 """What a model's name must look like to be put into a URL; other platforms' names have dots, colons and at signs."""
 
-
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
 THINKING = ("adaptive", "between_tools", "disabled", "enabled")
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerHeaders:
-    """What the headers of an answer tell, also of an error."""
-
-    clock_ahead_s: float | None = None
-    """How far the clock of this machine is ahead of the API's, in seconds; None if the answer has no date."""
-    rates: tuple[int | None, ...] = ()
-    """Requests, input and output tokens a minute; empty if no tokens are told: free calls have limits of their own."""
-    is_page: bool = False
-    """Whether the answer is a page for a browser."""
 
 
 class AnthropicModels(ApiClient):
@@ -51,11 +34,11 @@ class AnthropicModels(ApiClient):
 
     def __init__(self, *, timeout_s: float, base_url: str | None = None, api_key: str | None = None) -> None:
         super().__init__(timeout_s=timeout_s, base_url=base_url, api_key=api_key, hears=(self._hear,))
-        self.heard = AnswerHeaders()
-        """What the headers of the last answer told."""
+        self.heard: Mapping[str, str] = {}
+        """The headers of the last answer, which may be an error."""
 
     async def _hear(self, response: httpx2.Response) -> None:
-        self.heard = headers_heard(response.headers, now=time.time())
+        self.heard = response.headers
 
     async def takes_messages(self) -> bool:
         """Whether the address has the Messages API. The request is empty: no API answers it, so nothing is billed."""
@@ -64,8 +47,13 @@ class AnthropicModels(ApiClient):
                 response = await self._client.post("/v1/messages", content=b"{}", cast_to=httpx2.Response)
             json_from(response.content, response.headers)
         except AttemptError as error:
-            return not (is_missing(error.failure) or self.heard.is_page)
+            return not is_missing(error.failure) and not self.is_page
         return True
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the last answer was a page for a browser."""
+        return "text/html" in self.heard.get("content-type", "")
 
     async def life(self, name: str) -> ModelLife:
         """Ask for one model, by its id or an alias. Raises AttemptError, with status 404 when there is none."""
@@ -107,26 +95,13 @@ def capabilities_from(fields: Mapping[str, Any]) -> ModelCapabilities:
 
 def _levels(fields: Mapping[str, Any], names: tuple[str, ...]) -> tuple[str, ...] | None:
     """Return the names that are supported. Returns None if nothing is said of any of them."""
-    told = {name: _supported(fields.get(name)) for name in names}
-    if all(supported is None for supported in told.values()):
-        return None
-    return tuple(name for name, supported in told.items() if supported)
+    told = [name for name in names if _supported(fields.get(name)) is not None]
+    return tuple(name for name in told if _supported(fields[name])) if told else None
 
 
 def _supported(value: Any) -> bool | None:
     supported = fields_in(value).get("supported")
     return supported if isinstance(supported, bool) else None
-
-
-def headers_heard(headers: Mapping[str, str], *, now: float) -> AnswerHeaders:
-    """Read what the headers of an answer tell, without trust. `now` is in seconds since 1970."""
-    try:
-        ahead = now - parsedate_to_datetime(headers.get("date", "")).timestamp()
-    except (ValueError, TypeError, OverflowError):
-        ahead = None
-    told = reported_limits(headers)
-    rates = (told.requests.limit, told.input_tokens.limit, told.output_tokens.limit) if told else ()
-    return AnswerHeaders(ahead, rates if any(rates[1:]) else (), "text/html" in headers.get("content-type", ""))
 
 
 def _day(value: Any) -> date | None:

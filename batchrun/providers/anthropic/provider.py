@@ -15,10 +15,10 @@ from batchrun.providers.anthropic.bounds import STREAM, pieces_of
 from batchrun.providers.anthropic.client import ApiClient, answered_within, arrived_at
 from batchrun.providers.anthropic.endpoint import (
     Endpoint,
-    certificates,
     environment_base_url,
     origin,
     refuse_unusable,
+    trusted_certificates,
     usable_endpoint,
 )
 from batchrun.providers.anthropic.files import AnthropicFiles
@@ -79,7 +79,7 @@ class AnthropicFactory:
         """Raise UsageProblem when base URL or proxy cannot be used, EnvironmentProblem for key or certificates."""
         self.endpoint()
         self.check_key()
-        certificates()
+        trusted_certificates()
 
     def endpoint(self) -> Endpoint:
         """Return where requests go. Raises UsageProblem when base URL or proxy cannot be used."""

@@ -261,7 +261,7 @@ RUINS: dict[str, tuple[Callable[[Ruin], None], Told]] = {
                                          "chmod u+w .batchrun/ledger.sqlite3")),
     "a run": (running_job, Told(FINE, "warning", "ledger", "the job trial is being run by process",
                                 "batchrun status trial --watch")),
-    "a foreign lock": (locked_ledger, Told(BAD, "broken", "ledger", "database is locked, by process ", "close it there")),
+    "a foreign lock": (locked_ledger, Told(BAD, "broken", "ledger", "locked, by process ", "close it there")),
     "a held output": (held_output, Told(FINE, "warning", "output", "(PID ", "close it there")),
     "a full disk": (full_disk, Told(BAD, "broken", "output", "only 5.0 MB free on the disk of results", "make room; ")),
     "a network disk": (network_disk, Told(FINE, "warning", "ledger", "a network file system (nfs4)", "name files on")),

@@ -112,7 +112,8 @@ async def ask_about_one(directory: ModelDirectory, name: str, subject: Subject) 
     """Ask about one model. Raises AttemptError if the failure is not about the model."""
     current = [one for one, row in subject.prices.prices.items() if row.retires is None] if subject.prices else []
     close = get_close_matches(name, [one for one in current if one != name], n=1, cutoff=0)
-    other = f'[model] name = "{close[0]}"' if close else "choose another model"
+    is_first = subject.chain is None or subject.chain.models[0].price.name == name
+    other = f'[model] name = "{close[0]}"' if close and is_first else "name another model in its place in [model]"
     try:
         life = await directory.life(name)
     except AttemptError as error:

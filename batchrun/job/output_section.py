@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from batchrun.answers.form import DEFAULT_MODE, ModeName, Unsupported
@@ -28,17 +28,20 @@ class OutputSection(Table):
     """[output] and [output.fields]: what is wanted from each document, in how many requests, and how it is judged."""
 
     mode: ModeName = DEFAULT_MODE
+    """How the answer is asked for: by a schema, as the input of a tool, in XML, or as plain text of one field."""
     normalise: bool = True
     """Whether common spellings of values, such as 3 March 2024, are rewritten before a reply is judged."""
     on_invalid: Literal["fail", "null_fields"] = "fail"
     """What becomes of a reply with fields that do not fit: no row, or a row with null in these fields."""
 
     fields: Annotated[ColumnFields, Field(examples=['title = { type = "string" }'])]
-    """Filled in from the JSON Schema if the job file names a schema instead of fields."""
+    """The fields, each a typed column; they are filled in if the job file names a schema or a class instead."""
     schema_file: Text | None = None
+    """A file with a JSON Schema that stands instead of `fields`."""
     model: Text | None = None
-    groups: Annotated[GroupSetting, PlainValidator(auto_or_up_to(MAX_GROUPS))] = None
-    """How many requests ask for the fields; None stands for one request."""
+    """A pydantic class that stands instead of `fields`, as `module:Class`; batchrun.toml must say allow_code = true."""
+    groups: Annotated[GroupSetting, auto_or_up_to(MAX_GROUPS)] = None
+    """How many requests ask for the fields: a number, or as few as the API's limits allow; the default is one."""
     evidence: bool = False
     """Whether a quote of the document is asked for with every field that does not say otherwise."""
     unsupported: Unsupported = "keep"

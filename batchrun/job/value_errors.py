@@ -1,6 +1,7 @@
 """The errors by which checks of the job file's values say no, in words that the problem report shows unchanged."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from pydantic_core import PydanticCustomError
 
@@ -26,12 +27,15 @@ def one_of(allowed: tuple[str, ...], *, key: str | None = None) -> PydanticCusto
     return PydanticCustomError(REFUSAL, "{sentence}", context)
 
 
-def matching(fits: Callable[[str], object], expected: str) -> Callable[[str], str]:
-    """Make a check that returns a text unchanged if the text fits, and otherwise refuses the text with `expected`."""
+@dataclass(frozen=True, slots=True)
+class matching:  # noqa: N801 - it is used as a function that makes a check
+    """A check that returns a text unchanged if the text fits, and otherwise refuses the text with `expected`."""
 
-    def check(text: str) -> str:
-        if not fits(text):
-            raise wrong_value(expected)
+    fits: Callable[[str], object]
+    expected: str
+
+    def __call__(self, text: str) -> str:
+        """Check a text."""
+        if not self.fits(text):
+            raise wrong_value(self.expected)
         return text
-
-    return check

@@ -13,7 +13,7 @@ from batchrun.job.field_types import ArrayField, ColumnFields, FieldSpec, Number
 from batchrun.job.fields import OutputFields
 from batchrun.job.key_types import AUTO, Text, auto_or_up_to
 from batchrun.job.schema_limits import Excess, first_excess, too_deep
-from batchrun.job.value_errors import refusal
+from batchrun.job.value_errors import held, refusal
 
 LONGEST_PROPERTY = 64
 """The most characters of a name in a schema, by the API's own words: "Property keys should match pattern
@@ -57,7 +57,18 @@ class OutputSection(Table):
         return field_groups(OutputFields(self.fields), self.groups, evidence=self.evidence)
 
     @model_validator(mode="after")
-    def _fits_the_api(self) -> Self:
+    def _holds(self) -> Self:
+        """Tell the problems of all checks at once."""
+        return held(
+            self,
+            self._fits_the_api,
+            self._companions_have_names,
+            self._unsupported_has_quotes,
+            self._votes_decide,
+            self._text_is_one_column,
+        )
+
+    def _fits_the_api(self) -> None:
         fields = OutputFields(self.fields)
         if excess := too_deep(fields):
             raise self._too_much(excess, fields)
@@ -66,7 +77,6 @@ class OutputSection(Table):
         for names in groups:
             if excess := first_excess(fields.only(names), evidence=self.evidence):
                 raise self._too_much(excess, fields)
-        return self
 
     def _too_much(self, excess: Excess, fields: OutputFields) -> PydanticCustomError:
         alone = first_excess(fields.only(excess.way[:1]), evidence=self.evidence)
@@ -74,8 +84,7 @@ class OutputSection(Table):
         more = 'groups = "auto" in [output] asks for the fields in several requests; or ' if is_for_groups else ""
         return refusal(excess.sentence, key=("fields", *excess.way), hint=more + excess.remedy)
 
-    @model_validator(mode="after")
-    def _companions_have_names(self) -> Self:
+    def _companions_have_names(self) -> None:
         for name, field in self.fields.items():
             for other in companions(name, field, evidence=self.evidence):
                 if other in self.fields:
@@ -86,7 +95,6 @@ class OutputSection(Table):
                     raise refusal(sentence, key=("fields", name), hint="shorten the name of the field")
             if isinstance(field, ArrayField):
                 self._check_pages(name, field)
-        return self
 
     def _check_pages(self, name: str, field: ArrayField) -> None:
         if field.count is None:
@@ -99,34 +107,28 @@ class OutputSection(Table):
             hint = f'{verb} {field.count} = "integer" in [output.fields]'
             raise refusal(f'"{field.count}" is no integer field', key=("fields", name, "count"), hint=hint)
 
-    @model_validator(mode="after")
-    def _unsupported_has_quotes(self) -> Self:
+    def _unsupported_has_quotes(self) -> None:
         fields, by_default = self.fields.values(), self.evidence
         has_quotes = any(is_quote(field) or has_evidence(field, by_default=by_default) for field in fields)
         if self.unsupported != "keep" and not has_quotes:
             hint = "add evidence = true, or take this key out"
             raise refusal("no field has a quote, so no value is unsupported", key="unsupported", hint=hint)
-        return self
 
-    @model_validator(mode="after")
-    def _votes_decide(self) -> Self:
+    def _votes_decide(self) -> None:
         if self.votes % 2 == 0:
             hint = f"write an odd number, such as votes = {self.votes + 1}"
             raise refusal(f"{self.votes} votes may be two halves that differ", key="votes", hint=hint)
         if self.votes > 1 and self.mode == "text":
             sentence = 'replies in mode "text" are hardly ever the same, so votes decide nothing'
             raise refusal(sentence, key="votes", hint="take `votes` out, or ask for fields in another mode")
-        return self
 
-    @model_validator(mode="after")
-    def _text_is_one_column(self) -> Self:
+    def _text_is_one_column(self) -> None:
         if self.mode == "text" and [*map(_is_any_text, self.fields.values())] != [True]:
             hint = 'leave one field of type "string", or ask with mode = "xml" for several'
             raise refusal('a reply in mode "text" is the value of one field of type string', key="mode", hint=hint)
         beside = (companions(name, field, evidence=self.evidence) for name, field in self.fields.items())
         if self.mode == "text" and any(beside):
             raise refusal('a reply in mode "text" has no room for quotes', key="mode", hint='ask with mode = "xml"')
-        return self
 
 
 def _sensible_number(groups: Groups, setting: GroupSetting, *, fields: int) -> None:

@@ -2,8 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from pydantic_core import PydanticCustomError
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+T = TypeVar("T")
 
 REFUSAL = "job_file_refusal"
 
@@ -39,3 +43,16 @@ class matching:  # noqa: N801 - it is used as a function that makes a check
         if not self.fits(text):
             raise wrong_value(self.expected)
         return text
+
+
+def held(section: T, *checks: Callable[[], None]) -> T:
+    """Return a section that keeps to all checks. Raises the problems of all checks that it does not keep to."""
+    problems: list[InitErrorDetails] = []
+    for check in checks:
+        try:
+            check()
+        except PydanticCustomError as error:
+            problems.append({"type": error, "input": section})
+    if problems:
+        raise ValidationError.from_exception_data(type(section).__name__, problems)
+    return section

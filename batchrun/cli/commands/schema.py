@@ -25,14 +25,11 @@ def schema(job: Path | None, *, project: bool, terminal: Terminal) -> None:
     batchrun schema jobs/contracts.toml
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.job.json_schema import JOB, PROJECT, file_schema
+    from batchrun.store.job_files import read_job
 
     if job and project:
         raise UsageProblem("--project is about no job.", hint="leave out the job, or --project")
-    if job:
-        from batchrun.store.job_files import read_job
-
-        found = read_job(job)
-        written = {**found.fields.full_schema, "title": found.spec.job.name}
-    else:
-        written = file_schema(*(PROJECT if project else JOB))
+    found = read_job(job) if job else None
+    rows = {**found.fields.full_schema, "title": found.spec.job.name} if found else None
+    written = rows or file_schema(*(PROJECT if project else JOB))
     terminal.exact(json.dumps(written, indent=2, ensure_ascii=False) + "\n")

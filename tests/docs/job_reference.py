@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from batchrun.job.json_schema import JOB, PROJECT, file_schema
+from batchrun.job.file_schema import JOB, PROJECT, file_schema
 
 PAGE = Path(__file__).parents[2] / "batchrun" / "docs" / "job-file-reference.md"
 INTRODUCTION = """\

@@ -102,7 +102,7 @@ def _looked_at(path: Path, root: Path, text: Callable[..., str]) -> tuple[str, d
 
 def _write(job: Path, text: str, root: Path) -> None:
     """Write the job file, and what the project lacks. Raises OSError."""
-    from batchrun.job.json_schema import JOB, PROJECT, file_schema
+    from batchrun.job.file_schema import JOB, PROJECT, file_schema
     from batchrun.job.scaffold import PROJECT_TEXT
 
     make_folder(root / STATE_FOLDER)

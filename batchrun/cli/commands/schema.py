@@ -24,7 +24,7 @@ def schema(job: Path | None, *, project: bool, terminal: Terminal) -> None:
     batchrun schema > job.schema.json
     batchrun schema jobs/contracts.toml
     """  # noqa: D301 - \b makes click keep the lines
-    from batchrun.job.json_schema import JOB, PROJECT, file_schema
+    from batchrun.job.file_schema import JOB, PROJECT, file_schema
     from batchrun.store.job_files import read_job
 
     if job and project:

@@ -3,7 +3,7 @@
 from command_line import CommandLine
 
 from batchrun.errors import ExitCode
-from batchrun.job.json_schema import JOB, PROJECT, file_schema
+from batchrun.job.file_schema import JOB, PROJECT, file_schema
 
 
 def test_the_schemas_of_both_files(batchrun: CommandLine) -> None:

@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
-from batchrun.job.json_schema import JOB, PROJECT, file_schema
+from batchrun.job.file_schema import JOB, PROJECT, file_schema
 from batchrun.job.project import ProjectSpec
 from batchrun.job.scaffold import PROJECT_TEXT, SOURCES, scaffold
 from batchrun.job.spec import JobSpec

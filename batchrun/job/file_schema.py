@@ -32,8 +32,6 @@ _ONE_OF = {
 }
 """Keys that stand instead of each other, by the class of the section: a file has exactly one of them."""
 _TYPED: dict[str, Callable[[Any], str]] = {"duration": typed_duration, "size": typed_size}
-
-
 JOB = (JobSpec, "A job file of batchrun")
 PROJECT = (ProjectSpec, "batchrun.toml, the file of a project")
 """The models of the two files, with their titles."""

@@ -60,7 +60,7 @@ def _nano_dollars(value: object) -> int:
 
 def typed_duration(seconds: float) -> str:
     """Write a duration as a person types the duration: `30s`, `5m`."""
-    unit = next(unit for unit, size in reversed(_SECONDS.items()) if seconds >= size and not seconds % size)
+    unit = next(unit for unit, size in reversed(_SECONDS.items()) if seconds >= size and (seconds / size).is_integer())
     return f"{seconds / _SECONDS[unit]:g}{unit}"
 
 

@@ -15,6 +15,7 @@ from batchrun.job.file_schema import JOB, PROJECT, file_schema
 from batchrun.job.project import ProjectSpec
 from batchrun.job.scaffold import PROJECT_TEXT, SOURCES, scaffold
 from batchrun.job.spec import JobSpec
+from batchrun.job.units import MONTH_S, duration_s, typed_duration
 
 TESTS = Path(__file__).parents[1]
 SCHEMA, PROJECT_SCHEMA = file_schema(*JOB), file_schema(*PROJECT)
@@ -79,6 +80,11 @@ def test_units_are_text_as_people_write_them() -> None:
     assert batch["max_bytes"]["default"] == "256MB"
     assert budget["max_cost_usd"]["type"] == "number"
     assert budget["max_run_time"]["examples"] == ["500ms", "30s", "10m", "2h"]
+
+
+@pytest.mark.parametrize("text", ["500ms", "1s", "90s", "5m", "36h"])
+def test_a_duration_is_written_as_it_is_read(text: str) -> None:
+    assert typed_duration(duration_s(text, most_s=MONTH_S)) == text
 
 
 TABLES = [

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import stat
 import time
 from collections.abc import Callable
@@ -86,6 +87,17 @@ def read_bounded(path: Path, *, most_bytes: int) -> bytes:
     if len(content) > most_bytes:
         raise TooLargeError(f"this file is larger than {most_bytes:,} bytes")
     return content
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all, in place of one that is there; its folder is made. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def other_kind(mode: int) -> str | None:

@@ -35,14 +35,12 @@ def verdict(report: RunReport) -> Verdict:
     """Say how a run went, or how the run stands."""
     state, outcomes = report.story.state, report.outcomes
     rows, pending = outcomes.get("succeeded", 0), outcomes.get(PENDING, 0)
-    told = [
-        f"{rows:,} of {count(report.documents, 'document')} {'has' if report.documents == 1 else 'have'} a valid row"
-    ]
-    told += [f"{skipped:,} {'was' if skipped == 1 else 'were'} skipped"] if (skipped := outcomes.get("skipped")) else []
-    told += [f"{report.failed:,} {'needs' if report.failed == 1 else 'need'} attention"] if report.failed else []
-    told += [f"{pending:,} pending"] if pending else []
+    has = "has" if report.documents == 1 else "have"
+    told = [f"{rows:,} of {count(report.documents, 'document')} {has} a valid row"]
+    others = {"skipped": outcomes.get("skipped"), "to be looked at": report.failed, "pending": pending}
+    told += [f"{number:,} {words}" for words, number in others.items() if number]
     spent = f"{dollars(report.totals.cost_nusd)} spent of {dollars(report.totals.cap_nusd)}."
-    sentence = f"{'; '.join(told)}. {spent}"
+    sentence = f"{', '.join(told)}. {spent}"
     if state == "running":
         return Verdict("open", "Running.", sentence)
     if state == "waiting":

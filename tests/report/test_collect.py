@@ -94,4 +94,4 @@ def test_a_run_whose_process_died_is_interrupted_and_its_rest_is_submitted(copy,
 def test_the_verdict(first, state, level):
     found = verdict(replace(first, story=replace(first.story, state=state)))
     assert found.level == level
-    assert "5 of 8 documents have a valid row; 3 need attention" in found.sentence
+    assert "5 of 8 documents have a valid row, 3 to be looked at." in found.sentence

@@ -30,8 +30,8 @@ def head(report: RunReport) -> Markup:
 
 def _facts(report: RunReport) -> Iterator[str]:
     story = report.story
-    others = [name for name in report.performance.answered_by if name != report.model]
-    yield f"model {report.model}" + (f" (answers also of {', '.join(others)})" if others else "")
+    models = report.performance.answered_by
+    yield f"model {report.model}" + (f" (answers of {', '.join(models)})" if len(models) > 1 else "")
     yield f"route {story.route}"
     yield f"{utc(story.started_at)} {f'to {utc(report.ended_at)} UTC' if report.ended_at else 'UTC until now'}"
     yield f"job {story.job_path} (requests {report.fingerprint[:8]}…)"
@@ -57,7 +57,8 @@ def numbers(report: RunReport) -> Markup:
         ("Needs attention", f"{report.failed + outcomes.get(PENDING, 0):,}", " · ".join(failures) or "nothing"),
         ("Spent", dollars(totals.cost_nusd), f"of {dollars(totals.cap_nusd)} budget"
          + (f" · at most {dollars(held)} reserved" if held else "")),
-        ("Estimate error", _error(report), f"estimated {dollars(totals.estimate_nusd)}"),
+        ("Estimate error", _error(report), f"estimated {dollars(totals.estimate_nusd)}"
+         if totals.estimate_nusd else "nothing was estimated"),
         ("Wall time", duration(report.seconds), forecast),
         ("Retries", f"{sum(totals.retried.values()):,}", " · ".join(retries) or count(totals.attempts, "attempt")),
     )  # fmt: skip

@@ -29,13 +29,14 @@ def attention_card(report: RunReport) -> Markup | None:
     ]  # fmt: skip
     cells = [(f"{one.outcome}: {one.reason}", f"{one.documents:,}", one.command) for one in report.attention]
     number = sum(one.documents for one in report.attention)
-    caption = f"{count(number, 'document')} of {report.documents:,}, by reason. Type in the project's folder:"
+    caption = f"{count(number, 'document')} of {report.documents:,}, by reason."
     lines = dict.fromkeys((one.command, one.outcome) for one in report.attention)
     typed = tag(
         "ul", *(tag("li", tag("code", line), f" {_effect(line, name)}") for line, name in lines), class_="commands"
     )
+    where = tag("p", "Type in the project's folder:", class_="caption")
     drawn = bars("attention-chart", title, caption, rows, begin=300.0)
-    return chart_card("attention", title, caption, drawn, ("reason", "documents", "command"), cells, typed)
+    return chart_card("attention", title, caption, drawn, ("reason", "documents", "command"), cells, where, typed)
 
 
 def _effect(line: str, outcome: str) -> str:

@@ -138,7 +138,13 @@ class TableSourceSection(_SourceSection):
     """The sheet of a workbook; None means the first."""
 
 
-_SOURCE_TYPES = ("files", "table", "duckdb")
+class MemorySourceSection(_SourceSection):
+    """[source] with type = "memory": documents that a program gives to the job, as `doc_id`, `text` and columns."""
+
+    type: Annotated[Literal["memory"], Field(examples=['type = "memory"'])]
+
+
+_SOURCE_TYPES = ("files", "table", "duckdb", "memory")
 
 
 def _known_source(value: object) -> object:
@@ -156,7 +162,8 @@ def _source_tag(value: Any) -> str | None:
 Source = Annotated[
     Annotated[FilesSourceSection, Tag("<files>")]
     | Annotated[TableSourceSection, Tag("<table>")]
-    | Annotated[DuckdbSourceSection, Tag("<duckdb>")],
+    | Annotated[DuckdbSourceSection, Tag("<duckdb>")]
+    | Annotated[MemorySourceSection, Tag("<memory>")],
     Discriminator(_source_tag),
     BeforeValidator(_known_source),
 ]

@@ -1,0 +1,148 @@
+"""Documents that a program gives: mappings, or the rows of a data frame. They wait in a file until they are read."""
+
+import json
+import math
+import os
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, time
+from decimal import Decimal
+from numbers import Integral
+from pathlib import Path
+from typing import IO, Any
+
+from batchrun.document import Value
+from batchrun.documents.bounds import MAX_BYTES, too_large
+from batchrun.documents.tables import Table, TableFile
+from batchrun.documents.tables.documents import RowReader, row_reader
+from batchrun.documents.tables.json_rows import JsonRows
+from batchrun.documents.tables.source import TableSource
+from batchrun.documents.tables.text_table import TextTable
+from batchrun.errors import Refused, UsageProblem
+from batchrun.escaping import escape_control
+
+ID, TEXT = "doc_id", "text"
+AT_ONCE = 1_000
+"""How many rows of a data frame are objects in memory at once."""
+_MISSING = {"NaTType", "NAType"}
+"""The types by which pandas says that there is no value, besides NaN."""
+
+
+class MemorySource(TableSource):
+    """Documents that were taken once, in their order, and are read from lines of JSON in a temporary file."""
+
+    def __init__(self, documents: object) -> None:
+        """Take all documents. Raises UsageProblem for a document without an id or a text of its own."""
+        super().__init__(root=Path("/"), path=(), id_column=ID, text=TEXT)
+        handle, name = tempfile.mkstemp(prefix="batchrun-", suffix=".jsonl")
+        weakref.finalize(self, _remove, Path(name), os.getpid())
+        self._file = TableFile(name, "memory", "jsonl", key="documents")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            self._columns = _written(rows_of(documents), file)
+
+    def _files(self) -> Iterator[TableFile]:
+        yield self._file
+
+    def _named(self, source: str) -> TableFile:  # noqa: ARG002 - there is one file
+        return self._file
+
+    def _open(self, file: TableFile) -> tuple[Table, RowReader]:
+        table = TextTable(file, lambda: Path(file.path).open("rb"), JsonRows(file, self._columns, 0), unit="document")
+        return table, row_reader(table, file, id_column=ID, text=TEXT)
+
+    def _no_documents(self, problem: str) -> Refused:  # noqa: ARG002 - there is one way to have none
+        return Refused("no documents: the program gave none.", hint="see to what `documents` is made of")
+
+
+def rows_of(documents: Any) -> Iterator[Any]:
+    """Go through an iterable of mappings, a data frame of pandas, polars or Arrow, or a relation of DuckDB, once."""
+    if hasattr(documents, "iter_rows"):  # polars
+        yield from documents.iter_rows(named=True)
+    elif hasattr(documents, "iloc"):  # pandas
+        for start in range(0, len(documents), AT_ONCE):
+            yield from documents.iloc[start : start + AT_ONCE].to_dict("records")
+    elif hasattr(documents, "to_batches"):  # Arrow
+        for batch in documents.to_batches(max_chunksize=AT_ONCE):
+            yield from batch.to_pylist()
+    elif hasattr(documents, "fetchmany"):  # DuckDB
+        while rows := documents.fetchmany(AT_ONCE):
+            yield from (dict(zip(documents.columns, row, strict=True)) for row in rows)
+    elif isinstance(documents, Iterable) and not isinstance(documents, str | bytes | Mapping):
+        yield from documents
+    else:
+        raise UsageProblem(
+            f"documents: a {type(documents).__name__} has no documents.",
+            hint='give a list of {"doc_id": …, "text": …}, or a data frame with these columns',
+        )
+
+
+def _written(documents: Iterator[Any], file: IO[str]) -> tuple[str, ...]:
+    """Write documents as lines. Returns the names of all columns, id and text included."""
+    columns = {ID: None, TEXT: None}
+    for number, one in enumerate(documents, 1):
+        line = json.dumps(_plain(one, number), ensure_ascii=False)
+        columns |= dict.fromkeys(one)
+        try:
+            file.write(f"{line}\n")
+        except UnicodeEncodeError as error:
+            raise _wrong(number, one, "half of a character, which no text can hold") from error
+    return tuple(columns)
+
+
+def _plain(document: Any, number: int) -> dict[str, Value]:
+    """Hold a document against what a document has. `number` is its place, from 1 on."""
+    if not isinstance(document, Mapping) or not all(isinstance(name, str) for name in document):
+        raise _wrong(number, {}, f"a {type(document).__name__} is no mapping of names to values")
+    doc_id, text = document.get(ID), document.get(TEXT)
+    if isinstance(doc_id, Integral) and not isinstance(doc_id, bool):
+        doc_id = str(int(doc_id))
+    if not isinstance(doc_id, str) or not doc_id:
+        raise _wrong(number, {}, f"{ID} is {_said(doc_id)}")
+    if not isinstance(text, str):
+        raise _wrong(number, document, f"{TEXT} is {_said(text)}")
+    if len(text) > MAX_BYTES // 4 and (size := len(text.encode("utf-8", "surrogatepass"))) > MAX_BYTES:
+        raise _wrong(number, document, f"{TEXT} has {too_large(size)}")
+    others = {name: _value(value, name, number, document) for name, value in document.items()}
+    return {**others, ID: doc_id, TEXT: text}
+
+
+def _value(value: Any, name: str, number: int, document: Mapping[str, Any]) -> Value:
+    """Return the value of a column as prompts have it. A data frame has NaN and NaT where a value is missing."""
+    if hasattr(value, "tolist"):  # of numpy
+        value = value.tolist()
+    if _is_missing(value):
+        return None
+    if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _wrong(number, document, f"the column {name} is {_said(value)}") from error
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or type(value).__name__ in _MISSING or (isinstance(value, float) and math.isnan(value))
+
+
+def _said(value: object) -> str:
+    return "missing" if _is_missing(value) else "empty" if value == "" else f"of the type {type(value).__name__}"
+
+
+def _wrong(number: int, document: Mapping[str, Any], what: str) -> UsageProblem:
+    doc_id = document.get(ID)
+    named = f" ({escape_control(doc_id)})" if isinstance(doc_id, str) else ""
+    return UsageProblem(
+        f"documents: document {number:,}{named}: {escape_control(what)}.",
+        hint=f"every document needs {ID} and {TEXT}, both texts; other columns are texts, numbers, dates or JSON",
+    )
+
+
+def _remove(path: Path, process: int) -> None:
+    """Remove the file, unless this process is a fork of the one that made the file."""
+    if os.getpid() == process:
+        path.unlink(missing_ok=True)

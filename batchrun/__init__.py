@@ -12,16 +12,8 @@ if TYPE_CHECKING:
     from batchrun.api.run import Run
     from batchrun.api.shown import Plan, Summary
     from batchrun.api.submission import Submission
-    from batchrun.errors import (
-        Ambiguous,
-        BatchrunError,
-        Busy,
-        EnvironmentProblem,
-        ExitCode,
-        Refused,
-        Stopped,
-        UsageProblem,
-    )
+    from batchrun.errors import Ambiguous, BatchrunError, Busy, EnvironmentProblem, ExitCode, Refused, Stopped
+    from batchrun.errors import UsageProblem as UsageProblem
     from batchrun.events import Event
     from batchrun.outcome import Outcome
 
@@ -30,22 +22,15 @@ __all__ = [
     "Ambiguous", "BatchrunError", "Busy", "EnvironmentProblem", "Event", "ExitCode", "Job", "Outcome", "Plan",
     "Refused", "Run", "Stopped", "Submission", "Summary", "UsageProblem", "open",
 ]  # fmt: skip
-_HOMES = {
-    "api.job": ("Job", "open"),
-    "api.run": ("Run",),
-    "api.shown": ("Plan", "Summary"),
-    "api.submission": ("Submission",),
-    "events": ("Event",),
-    "outcome": ("Outcome",),
-}
+_HOMES = {"Job": "api.job", "open": "api.job", "Run": "api.run", "Plan": "api.shown", "Summary": "api.shown",
+          "Submission": "api.submission", "Event": "events", "Outcome": "outcome"}  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
     """Import a name of the API. Raises AttributeError."""
     if name not in __all__:
         raise AttributeError(f"module 'batchrun' has no attribute {name!r}")
-    home = next((home for home, names in _HOMES.items() if name in names), "errors")
-    return getattr(import_module(f"batchrun.{home}"), name)
+    return getattr(import_module(f"batchrun.{_HOMES.get(name, 'errors')}"), name)
 
 
 def __dir__() -> list[str]:

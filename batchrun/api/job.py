@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from pydantic import ValidationError
 
@@ -40,24 +41,40 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
 _log = logging.getLogger("batchrun")
-Word = Literal["stream", "batch", "auto"]
 
 
-class _Asked(Table):
-    """What a call says over the job file; the values are checked as those of a job file are."""
+class Choices(TypedDict, total=False):
+    """What a call says over the job file."""
 
-    limit: Positive | None
-    ids: tuple[str, ...]
-    route: Word | None
-    deadline: LongSeconds | None
-    max_cost_usd: NanoDollars | None
+    limit: int
+    """The first so many documents alone."""
+    ids: Iterable[str]
+    """The documents of these ids alone."""
+    route: Literal["stream", "batch", "auto"]
+    deadline: str
+    """The time until all answers are wanted, such as "8h": the cheapest route that is fast enough is taken."""
+    max_cost_usd: float
+    """A lower budget than the job file's."""
     retry: bool
+    """Whether new attempts are made at what `batchrun retry` tries again, and at nothing else."""
+
+
+class _Chosen(Table):
+    """Choices with their values checked as those of a job file are."""
+
+    limit: Positive | None = None
+    ids: tuple[str, ...] = ()
+    route: Literal["stream", "batch", "auto"] | None = None
+    deadline: LongSeconds | None = None
+    max_cost_usd: NanoDollars | None = None
+    retry: bool = False
 
     @classmethod
-    def of(cls, ids: Iterable[str], **values: object) -> "_Asked":
+    def of(cls, choices: Choices) -> "_Chosen":
         """Check the values. Raises UsageProblem."""
+        ids = choices.get("ids", ())
         try:
-            return cls.model_validate({**values, "ids": (ids,) if isinstance(ids, str) else tuple(ids)})
+            return cls.model_validate({**choices, "ids": (ids,) if isinstance(ids, str) else tuple(ids)})
         except ValidationError as error:
             (first, *_) = error.errors(include_url=False)
             raise UsageProblem(f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}.") from None
@@ -65,22 +82,20 @@ class _Asked(Table):
     @property
     def selection(self) -> Selection:
         """The documents that are meant."""
-        return Selection(limit=self.limit, ids=frozenset(self.ids), again=frozenset(RETRIED if self.retry else ()))
+        again = frozenset(RETRIED if self.retry else ())
+        return Selection(limit=self.limit, ids=frozenset(self.ids), again=again)
 
-    def options(self, *, waits: bool = True, speed: float = 1.0) -> SubmitOptions:
-        """Return what a command would say."""
-        return SubmitOptions(
-            max_cost_nusd=self.max_cost_usd, route=self.route, deadline_s=self.deadline, waits=waits, speed=speed
-        )
+    @property
+    def options(self) -> SubmitOptions:
+        """What a command would say."""
+        return SubmitOptions(max_cost_nusd=self.max_cost_usd, route=self.route, deadline_s=self.deadline)
 
 
 class Job:
     """A job: what is asked of which documents. Nothing is sent before `submit`.
 
-    `plan`, `submit` and `submit_sync` take the same choices, each of which stands over the job file: the first `limit`
-    documents, those with certain `ids`, the `route` ("stream", "batch" or "auto"), a `deadline` such as "8h", a lower
-    budget `max_cost_usd`, and `retry` for new attempts at what `batchrun retry` tries again. `simulate` asks the local
-    simulator instead of the API, without a key or cost: True, or the name of one of its profiles.
+    `simulate` asks the local simulator instead of the API, without a key or cost, and with a ledger and an output of
+    their own: True, or the name of one of the simulator's profiles.
     """
 
     def __init__(self, file: JobFile, documents: object = None) -> None:
@@ -100,8 +115,8 @@ class Job:
     def from_dict(cls, values: Mapping[str, Any], *, root: str | Path = ".", documents: object = None) -> "Job":
         """Make a job of a dictionary that has the keys of a job file. `root` is the project's folder.
 
-        `documents` are mappings with `doc_id`, `text` and columns for the prompt, or a data frame with such columns; with
-        them `source` may be left out. Raises UsageProblem with all problems of the dictionary at once.
+        `documents` are mappings with `doc_id`, `text` and columns for the prompt, or a data frame with these columns;
+        `source` may be left out then. Raises UsageProblem with all problems of the dictionary at once.
         """
         source = values.get("source", {})
         if documents is not None and isinstance(source, Mapping):
@@ -113,37 +128,16 @@ class Job:
         """The name of the job, by which the ledger knows its runs."""
         return self.file.spec.job.name
 
-    def plan(
-        self,
-        *,
-        limit: int | None = None,
-        ids: Iterable[str] = (),
-        route: Word | None = None,
-        deadline: str | None = None,
-        max_cost_usd: float | None = None,
-        retry: bool = False,
-        online: bool = False,
-        simulate: bool | str = False,
-    ) -> Plan:
+    def plan(self, *, online: bool = False, simulate: bool | str = False, **choices: Unpack[Choices]) -> Plan:
         """Say what a submit would send, cost and take. Nothing is sent, or with `online` only to be counted, for free.
 
         `refused` of the plan says what would keep the submit from sending. Raises UsageProblem and EnvironmentProblem.
         """
-        asked = _Asked.of(ids, limit=limit, route=route, deadline=deadline, max_cost_usd=max_cost_usd, retry=retry)
-        return begun(partial(self._plan, asked, online=online, profile=_profile(simulate)), daemon=True).result()
+        main = partial(self._plan, _Chosen.of(choices), online=online, profile=_profile(simulate))
+        return begun(main, daemon=True).result()
 
     def submit(
-        self,
-        *,
-        limit: int | None = None,
-        ids: Iterable[str] = (),
-        route: Word | None = None,
-        deadline: str | None = None,
-        max_cost_usd: float | None = None,
-        retry: bool = False,
-        wait: bool = True,
-        simulate: bool | str = False,
-        speed: float = 20.0,
+        self, *, wait: bool = True, simulate: bool | str = False, speed: float = 20.0, **choices: Unpack[Choices]
     ) -> Submission:
         """Run the job, or go on with it: `await` the submission for the run, or iterate over it for the events.
 
@@ -151,38 +145,17 @@ class Job:
         batchrun only if nothing was sent. Without `wait`, batches are left to a later submit. `speed` is the speed of
         the simulator's clock.
         """
-        asked = _Asked.of(ids, limit=limit, route=route, deadline=deadline, max_cost_usd=max_cost_usd, retry=retry)
-        profile = _profile(simulate)
+        chosen, profile = _Chosen.of(choices), _profile(simulate)
         if profile and not wait:
             raise UsageProblem("wait=False needs an API that outlives the run, and a simulated one does not.")
-        options = asked.options(waits=wait, speed=speed if profile else 1.0)
-        return Submission(partial(self._submit, asked.selection, options, profile))
+        options = replace(chosen.options, waits=wait, speed=speed if profile else 1.0)
+        return Submission(partial(self._submit, chosen.selection, options, profile))
 
     def submit_sync(
-        self,
-        *,
-        limit: int | None = None,
-        ids: Iterable[str] = (),
-        route: Word | None = None,
-        deadline: str | None = None,
-        max_cost_usd: float | None = None,
-        retry: bool = False,
-        wait: bool = True,
-        simulate: bool | str = False,
-        speed: float = 20.0,
+        self, *, wait: bool = True, simulate: bool | str = False, speed: float = 20.0, **choices: Unpack[Choices]
     ) -> Run:
-        """Do what `submit` does, and wait for the run."""
-        return self.submit(
-            limit=limit,
-            ids=ids,
-            route=route,
-            deadline=deadline,
-            max_cost_usd=max_cost_usd,
-            retry=retry,
-            wait=wait,
-            simulate=simulate,
-            speed=speed,
-        ).result()
+        """Do what `submit` does, and wait for the run: in a script, a worker's thread, or inside a running loop."""
+        return self.submit(wait=wait, simulate=simulate, speed=speed, **choices).result()
 
     def runs(self) -> list[Run]:
         """List the runs of the job, the latest first, real ones before simulated ones."""
@@ -219,10 +192,10 @@ class Job:
     def __repr__(self) -> str:
         return f"<Job {self.name} of {self.file.root}>"
 
-    async def _plan(self, asked: _Asked, *, online: bool, profile: str | None) -> Plan:
+    async def _plan(self, chosen: _Chosen, *, online: bool, profile: str | None) -> Plan:
         counting: AbstractContextManager[ProviderFactory | None] = _api(profile, speed=1.0) if online else nullcontext()
         with self._opened(profile, to_run=False) as opened, counting as counter:
-            plan = await opened.planner(asked.options()).plan(asked.selection, counter=counter, online=ONLINE)
+            plan = await opened.planner(chosen.options).plan(chosen.selection, counter=counter, online=ONLINE)
             return shown_as(Plan, plan, refused=opened.obstacle(plan), simulated=opened.simulated)
 
     async def _submit(

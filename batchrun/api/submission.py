@@ -46,8 +46,9 @@ def begun(main: Callable[[], Coroutine[Any, Any, T]], *, daemon: bool) -> "Futur
 
 
 class Submission(Observer):
-    """A submit of a job, which begins when it is waited for: `await submission`, `async for event in submission`, or
-    `submission.result()`. Each of the three may be used again, and gives the same run.
+    """A submit of a job, which begins when somebody waits: by `await`, `async for`, or `result`.
+
+    Whoever waits again gets the same run.
     """
 
     def __init__(self, main: Main) -> None:

@@ -12,21 +12,18 @@ from numbers import Integral
 from pathlib import Path
 from typing import IO, Any
 
-from batchrun.document import Value
 from batchrun.documents.bounds import MAX_BYTES, too_large
 from batchrun.documents.tables import Table, TableFile
 from batchrun.documents.tables.documents import RowReader, row_reader
 from batchrun.documents.tables.json_rows import JsonRows
 from batchrun.documents.tables.source import TableSource
 from batchrun.documents.tables.text_table import TextTable
-from batchrun.errors import Refused, UsageProblem
+from batchrun.errors import EnvironmentProblem, Refused, UsageProblem
 from batchrun.escaping import escape_control
 
 ID, TEXT = "doc_id", "text"
 AT_ONCE = 1_000
 """How many rows of a data frame are objects in memory at once."""
-_MISSING = {"NaTType", "NAType"}
-"""The types by which pandas says that there is no value, besides NaN."""
 
 
 class MemorySource(TableSource):
@@ -48,7 +45,7 @@ class MemorySource(TableSource):
         return self._file
 
     def _open(self, file: TableFile) -> tuple[Table, RowReader]:
-        table = TextTable(file, lambda: Path(file.path).open("rb"), JsonRows(file, self._columns, 0), unit="document")
+        table = TextTable(file, lambda: Path(file.path).open("rb"), JsonRows(file, self._columns, 0), unit="document")  # noqa: SIM115 - the table closes it
         return table, row_reader(table, file, id_column=ID, text=TEXT)
 
     def _no_documents(self, problem: str) -> Refused:  # noqa: ARG002 - there is one way to have none
@@ -81,56 +78,54 @@ def _written(documents: Iterator[Any], file: IO[str]) -> tuple[str, ...]:
     """Write documents as lines. Returns the names of all columns, id and text included."""
     columns = {ID: None, TEXT: None}
     for number, one in enumerate(documents, 1):
-        line = json.dumps(_plain(one, number), ensure_ascii=False)
-        columns |= dict.fromkeys(one)
+        if not isinstance(one, Mapping) or not all(isinstance(name, str) for name in one):
+            raise _wrong(number, {}, f"it is of the type {type(one).__name__}, and no mapping of names to values")
+        given = {name: None if _is_missing(value) else value for name, value in one.items()}
         try:
+            line = json.dumps(given | _key_and_text(number, given), default=_plain, ensure_ascii=False, allow_nan=False)
             file.write(f"{line}\n")
         except UnicodeEncodeError as error:
-            raise _wrong(number, one, "half of a character, which no text can hold") from error
+            raise _wrong(number, {}, "half of a character, which no text can hold") from error
+        except (TypeError, ValueError, RecursionError) as error:
+            raise _wrong(number, given, f"a column has {error}") from error
+        except OSError as error:
+            raise EnvironmentProblem(f"the documents cannot be kept in {tempfile.gettempdir()}: {error}.") from error
+        columns |= dict.fromkeys(one)
     return tuple(columns)
 
 
-def _plain(document: Any, number: int) -> dict[str, Value]:
-    """Hold a document against what a document has. `number` is its place, from 1 on."""
-    if not isinstance(document, Mapping) or not all(isinstance(name, str) for name in document):
-        raise _wrong(number, {}, f"a {type(document).__name__} is no mapping of names to values")
-    doc_id, text = document.get(ID), document.get(TEXT)
-    if isinstance(doc_id, Integral) and not isinstance(doc_id, bool):
-        doc_id = str(int(doc_id))
+def _key_and_text(number: int, given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the id and the text of a document, the id as text. `number` is the place of the document, from 1 on."""
+    doc_id, text = given.get(ID), given.get(TEXT)
+    if isinstance(doc_id, Integral) and doc_id not in {True, False}:
+        doc_id = str(doc_id)
     if not isinstance(doc_id, str) or not doc_id:
         raise _wrong(number, {}, f"{ID} is {_said(doc_id)}")
     if not isinstance(text, str):
-        raise _wrong(number, document, f"{TEXT} is {_said(text)}")
+        raise _wrong(number, given, f"{TEXT} is {_said(text)}")
     if len(text) > MAX_BYTES // 4 and (size := len(text.encode("utf-8", "surrogatepass"))) > MAX_BYTES:
-        raise _wrong(number, document, f"{TEXT} has {too_large(size)}")
-    others = {name: _value(value, name, number, document) for name, value in document.items()}
-    return {**others, ID: doc_id, TEXT: text}
+        raise _wrong(number, given, f"{TEXT} has {too_large(size)}")
+    return {ID: doc_id, TEXT: text}
 
 
-def _value(value: Any, name: str, number: int, document: Mapping[str, Any]) -> Value:
-    """Return the value of a column as prompts have it. A data frame has NaN and NaT where a value is missing."""
-    if hasattr(value, "tolist"):  # of numpy
-        value = value.tolist()
-    if _is_missing(value):
-        return None
-    if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
-        return value
+def _is_missing(value: object) -> bool:
+    """Whether there is no value: a data frame has NaN, NaT or NA then."""
+    return type(value).__name__ in {"NaTType", "NAType"} or (isinstance(value, float) and math.isnan(value))
+
+
+def _said(value: object) -> str:
+    return "missing" if value is None or value == "" else f"of the type {type(value).__name__}"
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it, if JSON has no such type."""
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, Decimal):
         return str(value)
-    try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise _wrong(number, document, f"the column {name} is {_said(value)}") from error
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or type(value).__name__ in _MISSING or (isinstance(value, float) and math.isnan(value))
-
-
-def _said(value: object) -> str:
-    return "missing" if _is_missing(value) else "empty" if value == "" else f"of the type {type(value).__name__}"
+    if hasattr(value, "tolist"):  # of numpy
+        return value.tolist()
+    raise TypeError(f"a value of the type {type(value).__name__}")
 
 
 def _wrong(number: int, document: Mapping[str, Any], what: str) -> UsageProblem:

@@ -1,7 +1,7 @@
 """A job that a program gives as a dictionary, read as the text of a job file is: problems name keys, and no lines."""
 
-import datetime
 from collections.abc import Mapping
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from batchrun.job.problems import JobFileError, Problem, TextFile, path_of_given
 from batchrun.job.toml_file import TomlText
 from batchrun.job.toml_positions import KeyPath, Positions, Span
 
-_TOML = (str, bool, int, float, datetime.datetime, datetime.date, datetime.time)
+_TOML = (str, int, float, datetime, date, time)
 """The values that TOML has besides lists and tables."""
 _DEEPEST = 100
 """How deeply tables and lists may be nested."""

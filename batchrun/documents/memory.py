@@ -53,8 +53,8 @@ class MemorySource(TableSource):
 
 
 def rows_of(documents: Any) -> Iterator[Any]:
-    """Go through an iterable of mappings, a data frame of pandas, polars or Arrow, or a relation of DuckDB, once."""
-    if hasattr(documents, "iter_rows"):  # polars
+    """Go through an iterable of mappings, or a data frame of pandas, polars or Arrow, once."""
+    if hasattr(documents, "to_dicts"):  # polars
         yield from documents.iter_rows(named=True)
     elif hasattr(documents, "iloc"):  # pandas
         for start in range(0, len(documents), AT_ONCE):
@@ -62,9 +62,6 @@ def rows_of(documents: Any) -> Iterator[Any]:
     elif hasattr(documents, "to_batches"):  # Arrow
         for batch in documents.to_batches(max_chunksize=AT_ONCE):
             yield from batch.to_pylist()
-    elif hasattr(documents, "fetchmany"):  # DuckDB
-        while rows := documents.fetchmany(AT_ONCE):
-            yield from (dict(zip(documents.columns, row, strict=True)) for row in rows)
     elif isinstance(documents, Iterable) and not isinstance(documents, str | bytes | Mapping):
         yield from documents
     else:
@@ -97,7 +94,7 @@ def _written(documents: Iterator[Any], file: IO[str]) -> tuple[str, ...]:
 def _key_and_text(number: int, given: Mapping[str, Any]) -> dict[str, str]:
     """Return the id and the text of a document, the id as text. `number` is the place of the document, from 1 on."""
     doc_id, text = given.get(ID), given.get(TEXT)
-    if isinstance(doc_id, Integral) and doc_id not in {True, False}:
+    if isinstance(doc_id, Integral) and type(doc_id) is not bool:
         doc_id = str(doc_id)
     if not isinstance(doc_id, str) or not doc_id:
         raise _wrong(number, {}, f"{ID} is {_said(doc_id)}")

@@ -1,6 +1,7 @@
 """Rows for programs: a copy of what the output has, which is a file of its own and holds nobody up."""
 
 import tempfile
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +16,12 @@ from batchrun.store.output.schema import literal, quoted
 from batchrun.workflow.open_job import OpenOutput, opened_output
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyRelation
+    from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
 WAIT_S = 5.0
 """How long reading waits for somebody who writes the output."""
+_kept: "deque[DuckDBPyConnection]" = deque(maxlen=32)
+"""The latest connections: DuckDB 1 closes a connection that nobody holds, whatever relations there are."""
 
 
 def results(file: JobFile, status: str | Iterable[str], *, simulated: bool, run_id: str | None) -> "DuckDBPyRelation":
@@ -40,6 +43,7 @@ def results(file: JobFile, status: str | Iterable[str], *, simulated: bool, run_
             _copy(again, copy, words, run_id, simulated=simulated)
         connection = duckdb.connect(str(copy), read_only=True)
     connection.execute("set TimeZone = 'UTC'")
+    _kept.append(connection)
     return connection.table("results")
 
 

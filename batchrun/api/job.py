@@ -1,14 +1,15 @@
 """A job in the hands of a program: planned, submitted, and asked for its runs."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict, Unpack  # of older Pythons, whose own pydantic does not read
 
 from batchrun.api.results import results
 from batchrun.api.run import Run
@@ -18,11 +19,10 @@ from batchrun.documents.memory import MemorySource
 from batchrun.errors import UsageProblem
 from batchrun.execution.run import Interrupts, ProviderFactory
 from batchrun.integrations.observers import RunFiles, observers_of
-from batchrun.job.field_types import Table
 from batchrun.job.key_types import Positive
 from batchrun.job.load import JobFile, job_of
 from batchrun.job.source_sections import MemorySourceSection
-from batchrun.job.units import LongSeconds, NanoDollars
+from batchrun.job.units import MONTH_S, duration_s, nano_dollars
 from batchrun.outcome import RETRIED
 from batchrun.planning.planner import ONLINE
 from batchrun.planning.selection import Selection
@@ -43,52 +43,37 @@ if TYPE_CHECKING:
 _log = logging.getLogger("batchrun")
 
 
+@with_config(ConfigDict(extra="forbid", strict=True))
 class Choices(TypedDict, total=False):
     """What a call says over the job file."""
 
-    limit: int
+    limit: Positive
     """The first so many documents alone."""
-    ids: Iterable[str]
+    ids: Sequence[str]
     """The documents of these ids alone."""
     route: Literal["stream", "batch", "auto"]
-    deadline: str
+    deadline: Annotated[str | float, BeforeValidator(partial(duration_s, most_s=MONTH_S))]
     """The time until all answers are wanted, such as "8h": the cheapest route that is fast enough is taken."""
-    max_cost_usd: float
+    max_cost_usd: Annotated[float, BeforeValidator(nano_dollars)]
     """A lower budget than the job file's."""
     retry: bool
     """Whether new attempts are made at what `batchrun retry` tries again, and at nothing else."""
 
 
-class _Chosen(Table):
-    """Choices with their values checked as those of a job file are."""
-
-    limit: Positive | None = None
-    ids: tuple[str, ...] = ()
-    route: Literal["stream", "batch", "auto"] | None = None
-    deadline: LongSeconds | None = None
-    max_cost_usd: NanoDollars | None = None
-    retry: bool = False
-
-    @classmethod
-    def of(cls, choices: Choices) -> "_Chosen":
-        """Check the values. Raises UsageProblem."""
-        ids = choices.get("ids", ())
-        try:
-            return cls.model_validate({**choices, "ids": (ids,) if isinstance(ids, str) else tuple(ids)})
-        except ValidationError as error:
-            (first, *_) = error.errors(include_url=False)
-            raise UsageProblem(f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}.") from None
-
-    @property
-    def selection(self) -> Selection:
-        """The documents that are meant."""
-        again = frozenset(RETRIED if self.retry else ())
-        return Selection(limit=self.limit, ids=frozenset(self.ids), again=again)
-
-    @property
-    def options(self) -> SubmitOptions:
-        """What a command would say."""
-        return SubmitOptions(max_cost_nusd=self.max_cost_usd, route=self.route, deadline_s=self.deadline)
+def _chosen(choices: Choices) -> tuple[Selection, SubmitOptions]:
+    """Check the choices, and say them as a command does. Raises UsageProblem."""
+    try:
+        found: Any = TypeAdapter(Choices).validate_python(choices)
+    except ValidationError as error:
+        (first, *_) = error.errors(include_url=False)
+        raise UsageProblem(f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}.") from None
+    again = frozenset(RETRIED if found.get("retry") else ())
+    return (
+        Selection(limit=found.get("limit"), ids=frozenset(found.get("ids", ())), again=again),
+        SubmitOptions(
+            max_cost_nusd=found.get("max_cost_usd"), route=found.get("route"), deadline_s=found.get("deadline")
+        ),
+    )
 
 
 class Job:
@@ -133,7 +118,7 @@ class Job:
 
         `refused` of the plan says what would keep the submit from sending. Raises UsageProblem and EnvironmentProblem.
         """
-        main = partial(self._plan, _Chosen.of(choices), online=online, profile=_profile(simulate))
+        main = partial(self._plan, *_chosen(choices), online=online, profile=_profile(simulate))
         return begun(main, daemon=True).result()
 
     def submit(
@@ -145,11 +130,11 @@ class Job:
         batchrun only if nothing was sent. Without `wait`, batches are left to a later submit. `speed` is the speed of
         the simulator's clock.
         """
-        chosen, profile = _Chosen.of(choices), _profile(simulate)
+        (selection, options), profile = _chosen(choices), _profile(simulate)
         if profile and not wait:
             raise UsageProblem("wait=False needs an API that outlives the run, and a simulated one does not.")
-        options = replace(chosen.options, waits=wait, speed=speed if profile else 1.0)
-        return Submission(partial(self._submit, chosen.selection, options, profile))
+        options = replace(options, waits=wait, speed=speed if profile else 1.0)
+        return Submission(partial(self._submit, selection, options, profile))
 
     def submit_sync(
         self, *, wait: bool = True, simulate: bool | str = False, speed: float = 20.0, **choices: Unpack[Choices]
@@ -192,10 +177,10 @@ class Job:
     def __repr__(self) -> str:
         return f"<Job {self.name} of {self.file.root}>"
 
-    async def _plan(self, chosen: _Chosen, *, online: bool, profile: str | None) -> Plan:
+    async def _plan(self, selection: Selection, options: SubmitOptions, *, online: bool, profile: str | None) -> Plan:
         counting: AbstractContextManager[ProviderFactory | None] = _api(profile, speed=1.0) if online else nullcontext()
         with self._opened(profile, to_run=False) as opened, counting as counter:
-            plan = await opened.planner(chosen.options).plan(chosen.selection, counter=counter, online=ONLINE)
+            plan = await opened.planner(options).plan(selection, counter=counter, online=ONLINE)
             return shown_as(Plan, plan, refused=opened.obstacle(plan), simulated=opened.simulated)
 
     async def _submit(

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from batchrun.catalog.money import dollars
 from batchrun.errors import BatchrunError
 from batchrun.escaping import escape_control
-from batchrun.report.markup import Markup, tag
+from batchrun.report.markup import tag
 from batchrun.strategy import plan as strategy
 from batchrun.workflow import summary as workflow
 
@@ -20,19 +20,27 @@ def shown_as(kind: type[T], value: Any, **more: object) -> T:
     return kind(**{field.name: getattr(value, field.name) for field in fields(value)}, **more)
 
 
-def as_text(facts: Facts) -> str:
-    """Return a line for each fact. Names and numbers of others are made inert."""
-    return "\n".join(f"{name:<10} {escape_control(words)}" for name, words in facts)
+class Shown:
+    """What shows itself: a line for each fact in a console, and a row for each in a notebook."""
 
+    __slots__ = ()
 
-def as_html(facts: Facts) -> Markup:
-    """Return a table with a row for each fact."""
-    rows = [tag("tr", tag("th", name, scope="row", style="text-align:left"), tag("td", words)) for name, words in facts]
-    return tag("table", tag("tbody", *rows))
+    @property
+    def facts(self) -> Facts:
+        """Names, with what is to say of each."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name:<10} {escape_control(words)}" for name, words in self.facts)
+
+    def _repr_html_(self) -> str:
+        names = [tag("th", name, scope="row", style="text-align:left") for name, _ in self.facts]
+        rows = [tag("tr", name, tag("td", words)) for name, (_, words) in zip(names, self.facts, strict=True)]
+        return tag("table", tag("tbody", *rows))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Plan(strategy.Plan):
+class Plan(Shown, strategy.Plan):
     """What a submit would do, and why it would not be done."""
 
     refused: BatchrunError | None = None
@@ -57,15 +65,9 @@ class Plan(strategy.Plan):
         ]
         return [*facts, (self.refused.word, str(self.refused))] if self.refused else facts
 
-    def __repr__(self) -> str:
-        return as_text(self.facts)
-
-    def _repr_html_(self) -> str:
-        return as_html(self.facts)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class Summary(workflow.Summary):
+class Summary(Shown, workflow.Summary):
     """How a run went."""
 
     @property
@@ -88,9 +90,3 @@ class Summary(workflow.Summary):
             facts.insert(2, ("cost", f"{dollars(totals.cost_nusd)} of {dollars(totals.cap_nusd)}"))
         problems = [("rows", str(self.unpublished))] if self.unpublished else []
         return [*facts, *problems, *([(self.halted.word, str(self.halted))] if self.halted else [])]
-
-    def __repr__(self) -> str:
-        return as_text(self.facts)
-
-    def _repr_html_(self) -> str:
-        return as_html(self.facts)

@@ -80,7 +80,8 @@ class Submission(Observer):
         return future.result()
 
     def __await__(self) -> Generator[Any, None, Run]:
-        return self._ended().__await__()
+        yield from self._over().__await__()
+        return self._begun().result()
 
     async def __aiter__(self) -> AsyncIterator[Event]:
         """Yield the events of the run. Leaving the loop early halts the run; at its end, raises what the run raised."""
@@ -96,11 +97,13 @@ class Submission(Observer):
         try:
             while (event := await events.get()) is not None:
                 yield event
+        except BaseException:
+            self.interrupt()
+            await self._over()
+            raise
         finally:
             self._hear = None
-            if not future.done():
-                self.interrupt()
-            await self._ended()
+        future.result()
 
     def interrupt(self) -> None:
         """Halt the run: nothing new is sent. A second call no longer waits for what is in flight."""
@@ -108,17 +111,18 @@ class Submission(Observer):
         if halt := self._halt:
             halt()
 
-    async def _ended(self) -> Run:
-        future, canceled = asyncio.wrap_future(self._begun()), None
-        while not future.done():
+    async def _over(self) -> None:
+        """Return when the run is over, however it went. A cancellation halts the run, and is raised at its end."""
+        waited, canceled = asyncio.wrap_future(self._begun()), None
+        while not waited.done():
             try:
-                await asyncio.wait([future])
+                await asyncio.wait([waited])
             except asyncio.CancelledError as error:
                 canceled = error
                 self.interrupt()
-        if canceled and future.exception() is None:
+        waited.exception()  # which is raised elsewhere
+        if canceled:
             raise canceled
-        return future.result()
 
     def _begun(self) -> "Future[Run]":
         if self._future is None:

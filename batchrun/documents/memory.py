@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, time
 from decimal import Decimal
-from numbers import Integral
 from pathlib import Path
 from typing import IO, Any
 
@@ -93,9 +92,10 @@ def _written(documents: Iterator[Any], file: IO[str]) -> tuple[str, ...]:
 
 def _key_and_text(number: int, given: Mapping[str, Any]) -> dict[str, str]:
     """Return the id and the text of a document, the id as text. `number` is the place of the document, from 1 on."""
-    doc_id, text = given.get(ID), given.get(TEXT)
-    if isinstance(doc_id, Integral) and type(doc_id) is not bool:
-        doc_id = str(doc_id)
+    doc_id: Any = given.get(ID)
+    text = given.get(TEXT)
+    doc_id = doc_id.tolist() if hasattr(doc_id, "tolist") else doc_id  # of numpy
+    doc_id = str(doc_id) if type(doc_id) is int else doc_id
     if not isinstance(doc_id, str) or not doc_id:
         raise _wrong(number, {}, f"{ID} is {_said(doc_id)}")
     if not isinstance(text, str):

@@ -1,7 +1,6 @@
 """Documents that a program gives: from mappings and data frames, taken once, and refused with their place."""
 
 import datetime as dt
-import gc
 import math
 import pickle
 from collections.abc import Iterator
@@ -160,14 +159,11 @@ def test_other_processes_can_read_and_the_file_is_removed_with_the_source(monkey
     copy = pickle.loads(pickle.dumps(source))
     assert [one.doc_id for one in scan(copy)] == ["a", "b"]
     del copy
-    gc.collect()
     assert path.exists(), "a copy in another process removes nothing"
     with monkeypatch.context() as patch:
         patch.setattr("os.getpid", lambda: -1)  # as in a fork, which ends before the program
         del source
-        gc.collect()
-    assert path.exists()
+        assert path.exists()
     path.unlink()
     path = Path(MemorySource(ROWS)._file.path)
-    gc.collect()
     assert not path.exists()

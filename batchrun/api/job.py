@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, PlainValidator, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict, Unpack  # of older Pythons, whose own pydantic does not read
 
 from batchrun.api.results import results
@@ -52,9 +52,9 @@ class Choices(TypedDict, total=False):
     ids: Sequence[str]
     """The documents of these ids alone."""
     route: Literal["stream", "batch", "auto"]
-    deadline: Annotated[str | float, BeforeValidator(partial(duration_s, most_s=MONTH_S))]
+    deadline: Annotated[str, PlainValidator(partial(duration_s, most_s=MONTH_S))]
     """The time until all answers are wanted, such as "8h": the cheapest route that is fast enough is taken."""
-    max_cost_usd: Annotated[float, BeforeValidator(nano_dollars)]
+    max_cost_usd: Annotated[float, PlainValidator(nano_dollars)]
     """A lower budget than the job file's."""
     retry: bool
     """Whether new attempts are made at what `batchrun retry` tries again, and at nothing else."""
@@ -144,11 +144,9 @@ class Job:
 
     def runs(self) -> list[Run]:
         """List the runs of the job, the latest first, real ones before simulated ones."""
-        found: list[Run] = []
-        for simulated in (False, True):
-            with self._ledger(simulated=simulated) as ledger:
-                found += [Run(self.file, story) for story in run_stories(ledger) if story.job == self.name]
-        return found
+        with self._ledger(simulated=False) as real, self._ledger(simulated=True) as simulated:
+            stories = [*run_stories(real), *run_stories(simulated)]
+        return [Run(self.file, story) for story in stories if story.job == self.name]
 
     def run(self, word: str = "last") -> Run:
         """Return a run: "last", or the beginning of its id. Raises UsageProblem if there is no such run."""
@@ -157,21 +155,21 @@ class Job:
 
     def results(self, status: str | Iterable[str] = "succeeded", *, simulate: bool = False) -> "DuckDBPyRelation":
         """Return a row for each document of the job, whatever run has answered the document; see `Run.results`."""
+        if not any(run.simulated is simulate for run in self.runs()):
+            raise UsageProblem(f"the job {self.name} has no {'simulated ' if simulate else ''}run yet.")
         return results(self.file, status, simulated=simulate, run_id=None)
 
     def compare(self, old: str, new: str = "last") -> ComparedRuns:
         """Compare two runs, as `batchrun compare` does: their answers, their keys, cost and speed. Nothing is sent."""
-        with self._found(old) as before, self._found(new) as now:
-            others = (
-                readable_job(self.file.root / story.job_path) for _, story in (now, before) if story.job != self.name
-            )
-            return compared_runs(before, now, [self.file, *filter(None, others)])
+        with self._found(old, of_others=True) as before, self._found(new, of_others=True) as now:
+            paths = [self.file.root / story.job_path for _, story in (now, before)]
+            return compared_runs(before, now, [self.file, *filter(None, map(readable_job, paths))])
 
     def evaluate(self, run: str = "last", *, against: str | None = None, fail_under: float | None = None) -> Evaluation:
         """Hold the answers of a run against the labels of [gold], as `batchrun eval` does. Nothing is sent."""
         with ExitStack() as stack:
             found = stack.enter_context(self._found(run))
-            other = stack.enter_context(self._found(against)) if against else None
+            other = stack.enter_context(self._found(against, of_others=True)) if against else None
             return evaluated_run(self.file, found, against=other, fail_under=fail_under)
 
     def __repr__(self) -> str:
@@ -193,15 +191,8 @@ class Job:
     ) -> Run:
         with self._opened(profile, to_run=True) as opened, _api(profile, speed=options.speed) as api:
             others = observers_of(opened, RunFiles(), warn=_log.warning)
-            summary = await run_job(
-                opened,
-                selection,
-                api,
-                Observers([observer, *others]),
-                interrupts=interrupts,
-                options=options,
-                pilot=PilotOptions(),
-            )
+            hears, pilot = Observers([observer, *others]), PilotOptions()
+            summary = await run_job(opened, selection, api, hears, interrupts=interrupts, options=options, pilot=pilot)
             word = summary.totals.run_id if summary.totals else self.name
             return Run(self.file, match_run(run_stories(opened.ledger), word), summary)
 
@@ -212,11 +203,12 @@ class Job:
         return Ledger.read(store_paths(self.file, simulated=simulated).ledger)
 
     @contextmanager
-    def _found(self, word: str) -> Iterator[tuple[Ledger, RunStory]]:
-        """Find a run, among the simulated ones if no real one is meant. Raises UsageProblem."""
+    def _found(self, word: str, *, of_others: bool = False) -> Iterator[tuple[Ledger, RunStory]]:
+        """Find a run, among the simulated ones if no real one is meant, perhaps of other jobs. Raises UsageProblem."""
         for simulated in (False, True):
             with self._ledger(simulated=simulated) as ledger:
-                if story := match_run(run_stories(ledger), self.name if word == "last" else word):
+                stories = [one for one in run_stories(ledger) if of_others or one.job == self.name]
+                if story := match_run(stories, self.name if word == "last" else word):
                     yield ledger, story
                     return
         raise UsageProblem(
@@ -233,7 +225,7 @@ def open(path: str | Path, *, documents: object = None) -> Job:  # noqa: A001 - 
 
 
 def _profile(simulate: bool | str) -> str | None:  # noqa: FBT001
-    return "calm" if simulate is True else simulate or None
+    return None if simulate is False else "calm" if simulate is True else simulate
 
 
 def _api(profile: str | None, *, speed: float) -> AbstractContextManager[ProviderFactory]:

@@ -11,12 +11,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
 
-from batchrun.documents.bounds import MAX_BYTES, too_large
 from batchrun.documents.tables import Table, TableFile
 from batchrun.documents.tables.documents import RowReader, row_reader
 from batchrun.documents.tables.json_rows import JsonRows
 from batchrun.documents.tables.source import TableSource
-from batchrun.documents.tables.text_table import TextTable
+from batchrun.documents.tables.text_table import LONGEST_LINE, TextTable
 from batchrun.errors import EnvironmentProblem, Refused, UsageProblem
 from batchrun.escaping import escape_control
 
@@ -34,7 +33,7 @@ class MemorySource(TableSource):
         handle, name = tempfile.mkstemp(prefix="batchrun-", suffix=".jsonl")
         weakref.finalize(self, _remove, Path(name), os.getpid())
         self._file = TableFile(name, "memory", "jsonl", key="documents")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", buffering=1, encoding="utf-8") as file:  # a full disk is told with each line
             self._columns = _written(rows_of(documents), file)
 
     def _files(self) -> Iterator[TableFile]:
@@ -79,6 +78,8 @@ def _written(documents: Iterator[Any], file: IO[str]) -> tuple[str, ...]:
         given = {name: None if _is_missing(value) else value for name, value in one.items()}
         try:
             line = json.dumps(given | _key_and_text(number, given), default=_plain, ensure_ascii=False, allow_nan=False)
+            if len(line) >= LONGEST_LINE // 4 and len(line.encode("utf-8", "replace")) >= LONGEST_LINE:
+                raise _wrong(number, given, f"it has more than {LONGEST_LINE / 1e6:.0f} MB")
             file.write(f"{line}\n")
         except UnicodeEncodeError as error:
             raise _wrong(number, {}, "half of a character, which no text can hold") from error
@@ -100,8 +101,6 @@ def _key_and_text(number: int, given: Mapping[str, Any]) -> dict[str, str]:
         raise _wrong(number, {}, f"{ID} is {_said(doc_id)}")
     if not isinstance(text, str):
         raise _wrong(number, given, f"{TEXT} is {_said(text)}")
-    if len(text) > MAX_BYTES // 4 and (size := len(text.encode("utf-8", "surrogatepass"))) > MAX_BYTES:
-        raise _wrong(number, given, f"{TEXT} has {too_large(size)}")
     return {ID: doc_id, TEXT: text}
 
 

@@ -113,7 +113,7 @@ WRONG = {
     "a column is bytes": ({"doc_id": "b", "text": "t", "x": b""}, "a column has a value of the type bytes"),
     "no mapping": ("b", "document 2: it is of the type str"),
     "names are numbers": ({1: "b"}, "document 2: it is of the type dict"),
-    "too long": ({"doc_id": "b", "text": "x" * 32_000_001}, "document 2 (b): text has 32.0 MB"),
+    "too long": ({"doc_id": "b", "text": "", "x": "\1" * 11_000_000}, "document 2 (b): it has more than 64 MB"),
 }
 
 

@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
 from contextvars import copy_context
-from functools import partial
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -45,18 +44,61 @@ def begun(main: Callable[[], Coroutine[Any, Any, T]], *, daemon: bool) -> "Futur
     return future
 
 
-class Submission(Observer):
+class _Line(Observer):
+    """What goes to and fro between a run and the thread that waits for the run."""
+
+    def __init__(self) -> None:
+        self.hear: Callable[[Event | None], object] | None = None
+        self._interruptions = 0
+        self._halt: Callable[[], object] | None = None
+
+    def interrupt(self) -> None:
+        """Halt the run; the second time, without waiting for what is in flight."""
+        self._interruptions += 1
+        if halt := self._halt:
+            halt()
+
+    @contextlib.contextmanager
+    def interrupts(self, halt: Halt) -> Iterator[None]:
+        """Let the other thread halt the run, as long as the context lasts."""
+        loop = asyncio.get_running_loop()
+
+        def interrupt() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop of the run is closed: the run has just ended
+                loop.call_soon_threadsafe(lambda: halt.interrupt(_nobody_waits(), grace_s=GRACE_S))
+
+        self._halt = interrupt
+        if self._interruptions:
+            interrupt()
+        try:
+            yield
+        finally:
+            self._halt = None
+
+    def planned(self, plan: Plan, first: Plan | None = None, *, what: str = "pilot") -> None:  # noqa: ARG002
+        """Let nothing be sent if nobody waits any more."""
+        if self._interruptions:
+            raise _nobody_waits()
+
+    def heard(self, event: Event) -> None:
+        """Pass an event on to whoever iterates."""
+        if hear := self.hear:
+            hear(event)
+
+
+def _nobody_waits() -> Interrupted:
+    return Interrupted("the program no longer waits for the run")
+
+
+class Submission:
     """A submit of a job, which begins when somebody waits: by `await`, `async for`, or `result`.
 
     Whoever waits again gets the same run.
     """
 
     def __init__(self, main: Main) -> None:
-        self._main = main
+        self._main, self._line = main, _Line()
         self._future: Future[Run] | None = None
-        self._interruptions = 0
-        self._halt: Callable[[], object] | None = None
-        self._hear: Callable[[Event], object] | None = None
 
     @property
     def run(self) -> Run:
@@ -79,6 +121,10 @@ class Submission(Observer):
             raise stopped
         return future.result()
 
+    def interrupt(self) -> None:
+        """Halt the run: nothing new is sent. A second call no longer waits for what is in flight."""
+        self._line.interrupt()
+
     def __await__(self) -> Generator[Any, None, Run]:
         yield from self._over().__await__()
         return self._begun().result()
@@ -91,7 +137,7 @@ class Submission(Observer):
             with contextlib.suppress(RuntimeError):  # the loop of the listener is closed
                 loop.call_soon_threadsafe(events.put_nowait, event)
 
-        self._hear = hear
+        self._line.hear = hear
         future = self._begun()
         future.add_done_callback(lambda _: hear(None))
         try:
@@ -102,14 +148,8 @@ class Submission(Observer):
             await self._over()
             raise
         finally:
-            self._hear = None
+            self._line.hear = None
         future.result()
-
-    def interrupt(self) -> None:
-        """Halt the run: nothing new is sent. A second call no longer waits for what is in flight."""
-        self._interruptions += 1
-        if halt := self._halt:
-            halt()
 
     async def _over(self) -> None:
         """Return when the run is over, however it went. A cancellation halts the run, and is raised at its end."""
@@ -126,37 +166,5 @@ class Submission(Observer):
 
     def _begun(self) -> "Future[Run]":
         if self._future is None:
-            self._future = begun(lambda: self._main(self, self._interrupts), daemon=False)
+            self._future = begun(lambda: self._main(self._line, self._line.interrupts), daemon=False)
         return self._future
-
-    @contextlib.contextmanager
-    def _interrupts(self, halt: Halt) -> Iterator[None]:
-        """Let the waiting thread halt the run, as long as the context lasts."""
-        loop = asyncio.get_running_loop()
-        stop = partial(halt.interrupt, _nobody_waits(), grace_s=GRACE_S)
-
-        def interrupt() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop of the run is closed: the run has just ended
-                loop.call_soon_threadsafe(stop)
-
-        self._halt = interrupt
-        if self._interruptions:
-            interrupt()
-        try:
-            yield
-        finally:
-            self._halt = None
-
-    def planned(self, plan: Plan, first: Plan | None = None, *, what: str = "pilot") -> None:  # noqa: ARG002
-        """Let nothing be sent if nobody waits any more."""
-        if self._interruptions:
-            raise _nobody_waits()
-
-    def heard(self, event: Event) -> None:
-        """Pass an event on to whoever iterates."""
-        if hear := self._hear:
-            hear(event)
-
-
-def _nobody_waits() -> Interrupted:
-    return Interrupted("the program no longer waits for the run")

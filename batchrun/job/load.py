@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,18 +15,19 @@ from batchrun.answers.form import AnswerForm
 from batchrun.errors import UsageProblem
 from batchrun.file_system import read_bounded
 from batchrun.job.answer_form import answer_form
+from batchrun.job.credentials import find_credentials
 from batchrun.job.examples import Example, read_examples
 from batchrun.job.field_groups import Groups
 from batchrun.job.fields import OutputFields
-from batchrun.job.given import given_text
 from batchrun.job.output_schema import read_output_schema
-from batchrun.job.problems import JobFileError, did_you_mean, is_given
+from batchrun.job.problems import JobFileError, Problem, TextFile, did_you_mean, is_given, path_of_given
 from batchrun.job.project import ModelChoice, ProjectSpec, chosen_models, read_project
 from batchrun.job.project_root import LEDGER, root_note, roots_of_job
 from batchrun.job.prompts import read_prompt
 from batchrun.job.spec import JobSpec
 from batchrun.job.template import Template
 from batchrun.job.toml_file import MOST_BYTES, TomlText
+from batchrun.job.toml_positions import Positions, Span
 from batchrun.job.validation_errors import credential_problems, explain
 
 _PROGRAM = (
@@ -97,7 +99,13 @@ def load_job(path: Path, *, choose_root: ChooseRoot = _nearest) -> JobFile:
 
 def job_of(values: Mapping[str, Any], root: Path) -> JobFile:
     """Make a job of a dictionary that has the keys of a job file. Raises JobFileError when something in it is wrong."""
-    return _loaded(given_text(values, root.resolve()), root.resolve(), note=None)
+    file = TextFile(path_of_given(root.resolve()), "")
+    try:
+        read = deepcopy(dict(values))
+        text = TomlText(file, read, Positions(""), tuple(find_credentials(read)))
+        return _loaded(text, root.resolve(), note=None)
+    except RecursionError:
+        raise JobFileError([Problem("nested too deeply to be read", file, Span(0, 0))], file=file) from None
 
 
 def _loaded(text: TomlText, root: Path, *, note: str | None) -> JobFile:

@@ -63,11 +63,6 @@ class Positions:
         """Return where the value stands, or else the key of the closest table above the value."""
         return self._values.get(path) or self.key(path)
 
-    def number(self, path: KeyPath) -> None:
-        """Put a key behind those before it, where there is no text: problems then have the order of the keys."""
-        self._at += 1
-        self._keys[path] = Span(self._at, self._at)
-
     def _scan(self) -> None:
         table: KeyPath = ()
         self._take(_BLANK)

@@ -43,13 +43,15 @@ def test_problems_are_told_all_at_once_with_their_keys(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (None, "`job.description`: a NoneType is no value of a job file\nhelp: leave the key out"),
-        (Path("x"), "`job.description`: a PosixPath is no value of a job file"),
-        ({1}, "`job.description`: a set is no value of a job file"),
+        ({"max_cost_usd": None}, "`budget.max_cost_usd`: input should be an amount in US dollars above zero, such as"),
+        ({"max_cost_usd": 1, "prices_file": Path("x")}, "`budget.prices_file`: input should be text in quotes"),
+        ({"max_cost_usd": 1, "max_documents": {1}}, "`budget.max_documents`: input should be a whole number, got {1}"),
+        ({"max_cost_usd": 1, 7: 8}, "`budget[7]`: keys should be strings, got 8"),
+        ([("max_cost_usd", 1)], "`budget`: input should be a table, got a list"),
     ],
 )
 def test_values_that_no_file_has(folder: Path, value: object, words: str) -> None:
-    assert words in problem_of(folder, job={"name": "x", "description": value}).rendered
+    assert words in problem_of(folder, budget=value).rendered
 
 
 def test_a_dictionary_that_contains_itself(folder: Path) -> None:

@@ -14,8 +14,13 @@ NAMES = [
 MEMBERS = {
     "Job": ["compare", "evaluate", "from_dict", "name", "plan", "results", "run", "runs", "submit", "submit_sync"],
     "Run": ["exit_code", "halted", "id", "raise_for_status", "results", "simulated", "summary"],
-    "Submission": ["calibrated", "ended", "heard", "interrupt", "piloted", "planned", "result", "run"],
+    "Submission": ["interrupt", "result", "run"],
 }
+VALUES = {
+    "Plan": {"cap_nusd", "chosen", "cost_usd", "documents", "estimate", "model", "refused", "simulated", "to_send"},
+    "Summary": {"checks", "cost_usd", "exit_code", "gold", "halted", "job", "outcomes", "plan", "seconds", "totals"},
+}
+"""What the page tells of values, which have more."""
 CHOICES = {"limit", "ids", "route", "deadline", "max_cost_usd", "retry"}
 SIGNATURES = {
     "Job.from_dict": ["values", "root='.'", "documents=None"],
@@ -56,6 +61,11 @@ def test_a_name_that_there_is_not() -> None:
 def test_members() -> None:
     for name, members in MEMBERS.items():
         assert [one for one in dir(getattr(batchrun, name)) if not one.startswith("_")] == members
+
+
+def test_values() -> None:
+    for name, members in VALUES.items():
+        assert members <= {*dir(getattr(batchrun, name))}
 
 
 def test_signatures() -> None:

@@ -293,7 +293,7 @@ def test_leaving_the_loop_of_events_halts_the_run(folder: Path) -> None:
 
 def settling(submission: batchrun.Submission, call: Any) -> None:
     """Call something when the first document is settled."""
-    submission._hear = lambda event: call() if isinstance(event, DocumentSettled) else None
+    submission._line.hear = lambda event: call() if isinstance(event, DocumentSettled) else None
 
 
 def test_a_canceled_task_halts_the_run(folder: Path) -> None:
@@ -359,7 +359,7 @@ def test_one_job_is_run_once_at_a_time(folder: Path) -> None:
     first = one_at_a_time(folder, "busy")
     submission = first.submit(**SLOW)
     began = threading.Event()
-    submission._hear = lambda event: began.set() if isinstance(event, RunStarted) else None
+    submission._line.hear = lambda event: began.set() if isinstance(event, RunStarted) else None
     waiting = threading.Thread(target=submission.result)
     waiting.start()
     assert began.wait(30)

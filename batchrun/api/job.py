@@ -6,10 +6,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, Unpack, get_type_hints
 
-from pydantic import ConfigDict, PlainValidator, TypeAdapter, ValidationError, with_config
-from typing_extensions import TypedDict, Unpack  # of older Pythons, whose own pydantic does not read
+from pydantic import PlainValidator, ValidationError, create_model
 
 from batchrun.api.results import results
 from batchrun.api.run import Run
@@ -19,6 +18,7 @@ from batchrun.documents.memory import MemorySource
 from batchrun.errors import UsageProblem
 from batchrun.execution.run import Interrupts, ProviderFactory
 from batchrun.integrations.observers import RunFiles, observers_of
+from batchrun.job.field_types import Table
 from batchrun.job.key_types import Positive
 from batchrun.job.load import JobFile, job_of
 from batchrun.job.source_sections import MemorySourceSection
@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("batchrun")
 
 
-@with_config(ConfigDict(extra="forbid", strict=True))
 class Choices(TypedDict, total=False):
     """What a call says over the job file."""
 
@@ -60,19 +59,21 @@ class Choices(TypedDict, total=False):
     """Whether new attempts are made at what `batchrun retry` tries again, and at nothing else."""
 
 
+_types: Any = {name: (kind, None) for name, kind in get_type_hints(Choices, include_extras=True).items()}
+_Chosen = create_model("Choices", __base__=Table, **_types)
+
+
 def _chosen(choices: Choices) -> tuple[Selection, SubmitOptions]:
     """Check the choices, and say them as a command does. Raises UsageProblem."""
     try:
-        found: Any = TypeAdapter(Choices).validate_python(choices)
+        found: Any = _Chosen.model_validate(choices)
     except ValidationError as error:
         (first, *_) = error.errors(include_url=False)
         raise UsageProblem(f"{first['loc'][0]}: {first['msg']}, got {first['input']!r}.") from None
-    again = frozenset(RETRIED if found.get("retry") else ())
+    again = frozenset(RETRIED if found.retry else ())
     return (
-        Selection(limit=found.get("limit"), ids=frozenset(found.get("ids", ())), again=again),
-        SubmitOptions(
-            max_cost_nusd=found.get("max_cost_usd"), route=found.get("route"), deadline_s=found.get("deadline")
-        ),
+        Selection(limit=found.limit, ids=frozenset(found.ids or ()), again=again),
+        SubmitOptions(max_cost_nusd=found.max_cost_usd, route=found.route, deadline_s=found.deadline),
     )
 
 

@@ -55,12 +55,12 @@ class Run:
         return self.summary.halted
 
     def raise_for_status(self) -> None:
-        """Raise the reason why the run stopped, or a BatchrunError if not every document has what it should have."""
-        if self.halted:
-            raise self.halted
+        """Raise what kept the run or its rows from their end, or a BatchrunError for any exit code but 0."""
+        if problem := self.halted or self.summary.unpublished:
+            raise problem
         if self.exit_code != ExitCode.OK:
-            said = dict(self.summary.facts)["documents"]
-            error = BatchrunError(f"the run {self.id} has not succeeded for every document: {said}.")
+            facts = dict(self.summary.facts)
+            error = BatchrunError(f"the run {self.id} has the exit code {facts['exit code']}: {facts['documents']}.")
             error.exit_code = self.exit_code
             raise error
 

@@ -162,6 +162,7 @@ class MemorySourceSection(_SourceSection):
     """[source] with type = "memory": documents that a program gives to the job, as `doc_id`, `text` and columns."""
 
     type: Annotated[Literal["memory"], Field(examples=['type = "memory"'])]
+    """Says that a program gives the documents: `batchrun.open(path, documents=…)`."""
 
 
 _SOURCE_TYPES = ("files", "table", "duckdb", "memory")

@@ -1,7 +1,6 @@
 """One run of the Python API, and everything that it can be asked; what it does in loops, threads and forks."""
 
 import asyncio
-import contextlib
 import contextvars
 import multiprocessing
 import os
@@ -281,10 +280,9 @@ def test_leaving_the_loop_of_events_halts_the_run(folder: Path) -> None:
     submission = job.submit(**SLOW)
 
     async def leaving() -> None:
-        async with contextlib.aclosing(aiter(submission)) as events:
-            async for event in events:
-                if isinstance(event, DocumentSettled):
-                    break
+        async for event in submission:
+            if isinstance(event, DocumentSettled):
+                break
 
     asyncio.run(leaving())
     ended(job, submission, 40)

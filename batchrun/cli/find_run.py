@@ -24,11 +24,12 @@ from batchrun.store.reports.runs import RunStory, match_run, run_stories
 
 @dataclass(frozen=True, slots=True)
 class FoundRun:
-    """A run, the ledger that has the run, and the job file."""
+    """A run, the ledger that has the run, the job file, and the folder of the project."""
 
     story: RunStory
     ledger: Ledger
     job_path: Path
+    root: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def found_run(
                         f"{story.job} is a tune, and its answers are no rows.",
                         hint=command("tune", place.job_path(story), ["--simulate"] if story.simulated else []),
                     )
-                yield FoundRun(story, ledger, place.job_path(story))
+                yield FoundRun(story, ledger, place.job_path(story), place.root)
                 return
             known += stories
     raise no_run(name, known, place)

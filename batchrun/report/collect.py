@@ -20,9 +20,9 @@ from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.ledger.tunes import Tunes
 from batchrun.store.reports.costs import CostFilter, Costs
-from batchrun.store.reports.curves import TokenFit, latency_bins, longest_latency, moments, token_fit
+from batchrun.store.reports.curves import MOST_BINS, TokenFit, latency_bins, moments, token_fit
 from batchrun.store.reports.evidence import run_findings
-from batchrun.store.reports.performance import Performance, performance
+from batchrun.store.reports.performance import performance
 from batchrun.store.reports.run_problems import Ending, ended_outcomes, endings, field_rates
 from batchrun.store.reports.runs import RunStory, run_stories
 from batchrun.store.reports.totals import totals
@@ -50,9 +50,9 @@ def collect(ledger: Ledger, run_no: int, *, root: Path) -> RunReport:
     costs = Costs(ledger, CostFilter(run_nos=[run_no]))
     batches = Batches(ledger).of_run(run_no)
     answers, fields = field_rates(ledger, run_no, story.job)
-    longest = longest_latency(ledger, run_no)
-    width = bin_width(pace, longest)
-    found = Tunes(ledger, story.job.removesuffix(TUNED)).frontier(until=last_at)
+    p99_s = pace.latencies.latency_s.p99 if pace.latencies else 0.0
+    # Bins suit most answers, so that a few slow ones do not hide the others.
+    bins = latency_bins(ledger, run_no, width=nice(1.5 * p99_s / MOST_BINS)) if p99_s else []
     return RunReport(
         story=story,
         halted=str(halted) if halted else story.note,
@@ -70,8 +70,7 @@ def collect(ledger: Ledger, run_no: int, *, root: Path) -> RunReport:
         cache_use=summary.cache_use if summary else None,
         moments=went,
         performance=pace,
-        latency_bins=latency_bins(ledger, run_no, width=width) if width else (),
-        longest_s=longest,
+        latency_bins=bins,
         batches=batches[:MOST_BATCHES],
         all_batches=len(batches),
         fit=_fit(ledger, story, plan, model),
@@ -82,7 +81,7 @@ def collect(ledger: Ledger, run_no: int, *, root: Path) -> RunReport:
         escalations=summary.escalations if summary else (),
         checks=summary.checks if summary else (),
         gold=summary.gold if summary else None,
-        frontier=from_json(Frontier, found) if found else None,
+        frontier=_frontier(ledger, story.job, last_at, gaps),
         previous=_previous(ledger, story, plan, root),
         gaps=gaps,
     )
@@ -98,16 +97,18 @@ def _summary(ledger: Ledger, run_no: int, root: Path) -> tuple[Summary | None, l
     return summary, [] if summary else [f"An earlier version of batchrun began this run: {rest}."]
 
 
+def _frontier(ledger: Ledger, job: str, until: float, gaps: list[str]) -> Frontier | None:
+    found = Tunes(ledger, job.removesuffix(TUNED)).frontier(until=until)
+    try:
+        return from_json(Frontier, found) if found else None
+    except BrokenRecord as broken:
+        gaps.append(f"What the last tune has found cannot be read: {broken}.")
+        return None
+
+
 def _in_order(outcomes: Mapping[Outcome | None, int]) -> dict[str, int]:
     names = [*Outcome, None]
     return {str(outcome or PENDING): count for outcome in names if (count := outcomes.get(outcome, 0))}
-
-
-def bin_width(pace: Performance, longest_s: float | None) -> float | None:
-    """Choose the width of the bins of latencies, in seconds, so that a few slow answers do not hide the others."""
-    if pace.latencies is None or longest_s is None:
-        return None
-    return nice(min(longest_s, 1.5 * pace.latencies.latency_s.p99) / 36)
 
 
 def _fit(ledger: Ledger, story: RunStory, plan: Plan | None, model: str) -> TokenFit | None:

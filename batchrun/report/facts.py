@@ -80,7 +80,6 @@ class RunReport:
     """What the run's last words said to do next."""
     model: str
     fingerprint: str
-    """The hash of everything in the job file that makes requests."""
     ended_at: float | None
     """When the run ended, or was changed last if its process died. None while the run goes on."""
     seconds: float
@@ -93,21 +92,16 @@ class RunReport:
     """The number of documents in the source, selected or not. 0 if it is not known."""
     totals: Totals
     spending: Spending
-    """The tokens and the cost by class of token."""
     prices: Sequence[UsedPrice]
-    """The price rows of the time, with the attempts that they priced."""
     cache_use: CacheUse | None
     moments: Sequence[Moment]
     """The spending over time. Empty if nothing was answered."""
     performance: Performance
     latency_bins: Sequence[Bin]
     """Empty if nothing was streamed."""
-    longest_s: float | None
-    """How long the slowest streamed answer took."""
     batches: Sequence[Batch]
-    """The first batches of the run, the oldest first."""
+    """The first batches of the run, of `all_batches`."""
     all_batches: int
-    """How many batches the run has had."""
     fit: TokenFit | None
     """None if the tokens of single requests were not estimated, or none was answered."""
     attention: Sequence[Attention]
@@ -118,7 +112,6 @@ class RunReport:
     """In the order of the answers. Empty without answers."""
     findings: RunFindings
     escalations: Sequence[Escalations]
-    """What became of each model's answers. Empty without a cascade."""
     checks: Sequence[CheckResult]
     gold: GoldScores | None
     """None if no document of the run has labels."""

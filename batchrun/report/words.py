@@ -7,8 +7,7 @@ from batchrun.job.tune_section import is_tuned
 from batchrun.report.facts import PENDING, RunReport
 from batchrun.store.reports.utilisation import binding
 from batchrun.strategy.duration import Bound
-from batchrun.strategy.routes import Route
-from batchrun.wording import count, duration
+from batchrun.wording import count
 
 TIGHT = 0.7
 """The share of a rate limit from which on the limit is said to have bound the run."""
@@ -36,14 +35,12 @@ def verdict(report: RunReport) -> Verdict:
     """Say how a run went, or how the run stands."""
     state, outcomes = report.story.state, report.outcomes
     rows, pending = outcomes.get("succeeded", 0), outcomes.get(PENDING, 0)
-    told = [
-        f"{rows:,} of {count(report.documents, 'document')} {'has' if report.documents == 1 else 'have'} a valid row"
-    ]
-    told += [f"{skipped:,} {'was' if skipped == 1 else 'were'} skipped"] if (skipped := outcomes.get("skipped")) else []
-    told += [f"{report.failed:,} {'needs' if report.failed == 1 else 'need'} attention"] if report.failed else []
-    told += [f"{pending:,} pending"] if pending else []
+    has = "has" if report.documents == 1 else "have"
+    told = [f"{rows:,} of {count(report.documents, 'document')} {has} a valid row"]
+    others = {"skipped": outcomes.get("skipped"), "to be looked at": report.failed, "pending": pending}
+    told += [f"{number:,} {words}" for words, number in others.items() if number]
     spent = f"{dollars(report.totals.cost_nusd)} spent of {dollars(report.totals.cap_nusd)}."
-    sentence = f"{'; '.join(told)}. {spent}"
+    sentence = f"{', '.join(told)}. {spent}"
     if state == "running":
         return Verdict("open", "Running.", sentence)
     if state == "waiting":
@@ -85,20 +82,6 @@ def pace_words(report: RunReport) -> str:
     if longest and longest.seconds >= 1 and longest.cause in MENDED_BY:
         return f"{speed}No rate limit was binding, {most}; {MENDED_BY[longest.cause]}."
     return f"{speed}No rate limit was binding: {most}."
-
-
-def is_batched(report: RunReport) -> bool:
-    """Whether the run went in batches, so that nothing is known of latencies and of rate limits."""
-    return report.story.route == Route.BATCH or (bool(report.all_batches) and not report.latency_bins)
-
-
-def wall_words(report: RunReport) -> str:
-    """Say what is known besides the wall time of a run."""
-    if report.story.state == "running":
-        return "so far"
-    if report.forecast_s is not None:
-        return f"forecast {duration(report.forecast_s)}"
-    return "from the first start to the last end"
 
 
 def title_of(report: RunReport) -> str:

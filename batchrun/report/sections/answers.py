@@ -1,6 +1,6 @@
 """What answers a run has given: what needs attention, the fields, their evidence, their checks and their scores."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from batchrun.catalog.money import dollars
 from batchrun.quality.scores import FieldScore
@@ -29,13 +29,14 @@ def attention_card(report: RunReport) -> Markup | None:
     ]  # fmt: skip
     cells = [(f"{one.outcome}: {one.reason}", f"{one.documents:,}", one.command) for one in report.attention]
     number = sum(one.documents for one in report.attention)
-    caption = f"{count(number, 'document')} of {report.documents:,}, by reason. Type in the project's folder:"
+    caption = f"{count(number, 'document')} of {report.documents:,}, by reason."
     lines = dict.fromkeys((one.command, one.outcome) for one in report.attention)
     typed = tag(
         "ul", *(tag("li", tag("code", line), f" {_effect(line, name)}") for line, name in lines), class_="commands"
     )
+    where = tag("p", "Type in the project's folder:", class_="caption")
     drawn = bars("attention-chart", title, caption, rows, begin=300.0)
-    return chart_card("attention", title, caption, drawn, ("reason", "documents", "command"), cells, typed)
+    return chart_card("attention", title, caption, drawn, ("reason", "documents", "command"), cells, where, typed)
 
 
 def _effect(line: str, outcome: str) -> str:
@@ -45,62 +46,57 @@ def _effect(line: str, outcome: str) -> str:
 
 def fields_card(report: RunReport) -> Markup | None:
     """Draw which share of the answers has a value in each field. None without answers."""
-    title, whole = "Field fill rate", report.answers
     if not report.fields:
         return None
-    rows = [
-        Bar(one.field,
-            [Piece(one.filled, "c1", f"{one.field}: {one.filled:,} filled"),
-             Piece(one.invalid, "stripes", f"{one.field}: {one.invalid:,} with a problem"),
-             Piece(one.null, "none", f"{one.field}: {one.null:,} null")], _percent(one.filled, whole))
-        for one in report.fields[:MOST_FIELDS]
-    ]  # fmt: skip
     agreement = report.findings.agreement
-    header = ("field", "filled", "null", "with a problem", *(["agreement of votes"] if agreement else []))
-    cells = [
-        (one.field, f"{one.filled:,}", f"{one.null:,}", f"{one.invalid:,}",
-         *([f"{agreement[one.field]:.0%}" if one.field in agreement else ""] if agreement else []))
-        for one in report.fields
+    caption = " ".join([f"The share of {count(report.answers, 'answer')} that has a value.", *_findings(report)])
+    parts = (("c1", "filled"), ("stripes", "a problem"), ("none", "null"))
+    rows = [(one.field, (one.filled, one.invalid, one.null)) for one in report.fields]
+    shares = {name: f"{share:.0%}" for name, share in agreement.items()}
+    return _stacked_card("fields", "Field fill rate", caption, parts, rows, ("agreement of votes", shares))
+
+
+def evidence_card(report: RunReport) -> Markup | None:
+    """Draw how well documents support what was answered. None for a run without quotes."""
+    found = report.findings
+    if not found.fields:
+        return None
+    doubted, values = sum(one.disbelieved for one in found.fields), sum(one.values for one in found.fields)
+    caption = f"{doubted:,} of {count(values, 'quoted value')} are not believed."
+    if found.answers >= LOOKED_AT:
+        caption += f" The latest {found.answers:,} answers were looked at."
+    parts = (("c3", "quote found"), ("stripes", "with differences"), ("c4", "not found"), ("none", "nothing quoted"))
+    rows = []
+    for one in found.fields:
+        told = [one.statuses.get("exact", 0) + one.statuses.get("close", 0)]
+        told += [one.statuses.get(status, 0) for status in ("differs", "missing")]
+        rows.append((one.field, (*told, one.values - sum(told))))
+    doubts = {one.field: f"{one.disbelieved:,}" for one in found.fields}
+    return _stacked_card("evidence", "Evidence", caption, parts, rows, ("not believed", doubts))
+
+
+def _stacked_card(
+    name: str, title: str, caption: str, parts: Sequence[tuple[str, str]], rows: Sequence[tuple[str, Sequence[int]]],
+    more: tuple[str, Mapping[str, str]],
+) -> Markup:  # fmt: skip
+    """Draw a bar of parts for each field; `more` is a last column of the table, if there is anything to say in it."""
+    shown = [
+        Bar(field, [Piece(number, kind, f"{field}: {number:,} {words}")
+                    for number, (kind, words) in zip(numbers, parts, strict=True)], _percent(numbers[0], sum(numbers)))
+        for field, numbers in rows[:MOST_FIELDS]
     ]  # fmt: skip
-    caption = " ".join([f"The share of {count(whole, 'answer')} that has a value.", *_findings(report)])
-    return chart_card("fields", title, caption, bars("fields-chart", title, caption, rows), header, cells,
-                      legend=[("bar c1", "filled"), ("bar stripes", "a problem"), ("bar none", "null")])  # fmt: skip
+    column, of_field = more
+    header = ["field", *(words for _, words in parts), *([column] if of_field else [])]
+    cells = [[field, *(f"{number:,}" for number in numbers), *([of_field.get(field, "")] if of_field else [])]
+             for field, numbers in rows]  # fmt: skip
+    drawn, entries = bars(f"{name}-chart", title, caption, shown), [(f"bar {kind}", words) for kind, words in parts]
+    return chart_card(name, title, caption, drawn, header, cells, legend=entries)
 
 
 def _percent(part: int, whole: int) -> str:
     """Write a share that is neither 0% nor 100% unless it is exactly that."""
     share = part / whole if whole else 0.0
     return f"{share:.0%}" if share in {0.0, 1.0} else f"{min(max(share, 0.01), 0.99):.0%}"
-
-
-def evidence_card(report: RunReport) -> Markup | None:
-    """Draw how well documents support what was answered. None for a run without quotes."""
-    found, title = report.findings, "Evidence"
-    if not found.fields:
-        return None
-    shown = [
-        (one.field, one.statuses.get("exact", 0) + one.statuses.get("close", 0), one.statuses.get("differs", 0),
-         one.statuses.get("missing", 0), one.values, one.disbelieved)
-        for one in found.fields
-    ]  # fmt: skip
-    rows = [
-        Bar(field, [Piece(good, "c3", f"{field}: {good:,} quotes found"),
-                    Piece(partly, "stripes", f"{field}: {partly:,} found with differences"),
-                    Piece(missing, "c4", f"{field}: {missing:,} not found"),
-                    Piece(values - good - partly - missing, "none", f"{field}: nothing quoted")],
-            _percent(good, values))
-        for field, good, partly, missing, values, _ in shown[:MOST_FIELDS]
-    ]  # fmt: skip
-    entries = (("bar c3", "quote found"), ("bar stripes", "with differences"), ("bar c4", "not found"),
-               ("bar none", "nothing quoted"))  # fmt: skip
-    header = ("field", "quote found", "with differences", "not found", "values", "not believed")
-    cells = [(field, *(f"{number:,}" for number in numbers)) for field, *numbers in shown]
-    doubted, values = sum(one.disbelieved for one in found.fields), sum(one.values for one in found.fields)
-    caption = f"{doubted:,} of {count(values, 'quoted value')} are not believed."
-    if found.answers >= LOOKED_AT:
-        caption += f" The latest {found.answers:,} answers were looked at."
-    drawn = bars("evidence-chart", title, caption, rows)
-    return chart_card("evidence", title, caption, drawn, header, cells, legend=entries)
 
 
 def _findings(report: RunReport) -> Iterator[str]:

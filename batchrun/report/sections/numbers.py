@@ -6,7 +6,7 @@ from batchrun import __version__
 from batchrun.catalog.money import dollars
 from batchrun.report.facts import PENDING, RunReport
 from batchrun.report.markup import Markup, joined, tag
-from batchrun.report.words import title_of, verdict, wall_words
+from batchrun.report.words import title_of, verdict
 from batchrun.wording import count, duration, utc
 
 
@@ -30,8 +30,8 @@ def head(report: RunReport) -> Markup:
 
 def _facts(report: RunReport) -> Iterator[str]:
     story = report.story
-    others = [name for name in report.performance.answered_by if name != report.model]
-    yield f"model {report.model}" + (f" (answers also of {', '.join(others)})" if others else "")
+    models = report.performance.answered_by
+    yield f"model {report.model}" + (f" (answers of {', '.join(models)})" if len(models) > 1 else "")
     yield f"route {story.route}"
     yield f"{utc(story.started_at)} {f'to {utc(report.ended_at)} UTC' if report.ended_at else 'UTC until now'}"
     yield f"job {story.job_path} (requests {report.fingerprint[:8]}…)"
@@ -47,6 +47,9 @@ def numbers(report: RunReport) -> Markup:
     failures = [f"{number:,} {name}" for name, number in outcomes.items() if name not in {"succeeded", "skipped"}]
     some = f" of {report.in_source:,} in the source" if report.in_source > report.documents else ""
     skipped = f" · {outcomes['skipped']:,} skipped" if "skipped" in outcomes else ""
+    forecast = (
+        f"forecast {duration(report.forecast_s)}" if report.forecast_s else "from the first start to the last end"
+    )
     held = totals.held_nusd + totals.open_nusd
     retries = [f"{number:,} after {cause.removeprefix('http_')}" for cause, number in totals.retried.items()]
     cells = (
@@ -54,8 +57,9 @@ def numbers(report: RunReport) -> Markup:
         ("Needs attention", f"{report.failed + outcomes.get(PENDING, 0):,}", " · ".join(failures) or "nothing"),
         ("Spent", dollars(totals.cost_nusd), f"of {dollars(totals.cap_nusd)} budget"
          + (f" · at most {dollars(held)} reserved" if held else "")),
-        ("Estimate error", _error(report), f"estimated {dollars(totals.estimate_nusd)}"),
-        ("Wall time", duration(report.seconds), wall_words(report)),
+        ("Estimate error", _error(report), f"estimated {dollars(totals.estimate_nusd)}"
+         if totals.estimate_nusd else "nothing was estimated"),
+        ("Wall time", duration(report.seconds), forecast),
         ("Retries", f"{sum(totals.retried.values()):,}", " · ".join(retries) or count(totals.attempts, "attempt")),
     )  # fmt: skip
     shown = (

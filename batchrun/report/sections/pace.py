@@ -10,9 +10,10 @@ from batchrun.report.charts.plot import Plot
 from batchrun.report.charts.scale import Axis, time_axis, up_to
 from batchrun.report.facts import RunReport
 from batchrun.report.markup import Markup
-from batchrun.report.words import is_batched, pace_words
+from batchrun.report.words import pace_words
 from batchrun.store.reports.utilisation import MINUTE_S, Shares, highest, utilisation
 from batchrun.strategy.duration import Bound
+from batchrun.strategy.routes import Route
 from batchrun.wording import brief, count, duration, utc
 
 MOST_POINTS = 60
@@ -88,18 +89,17 @@ def _uses(report: RunReport) -> Iterator[RateUse]:
 def latency_card(report: RunReport) -> Markup | None:
     """Draw how long answers took. None if nothing was streamed."""
     latencies, bins = report.performance.latencies, report.latency_bins
-    if not latencies or not bins or report.longest_s is None:
+    if not latencies or not bins:
         return None
-    title, times = "Request latency", latencies.latency_s
-    caption = (
-        f"p50 {brief(times.p50)} · p95 {brief(times.p95)} · p99 {brief(times.p99)} · longest {brief(report.longest_s)}"
-    )
+    title, times, longest = "Request latency", latencies.latency_s, bins[-1].most
+    shown = {"p50": times.p50, "p95": times.p95, "p99": times.p99, "longest": longest}
     if latencies.first_byte_s:
-        caption += f" · first byte p50 {brief(latencies.first_byte_s.p50)}"
+        shown["first byte p50"] = latencies.first_byte_s.p50
+    caption = " · ".join(f"{name} {brief(seconds)}" for name, seconds in shown.items())
     x = up_to(bins[-1].high, "seconds from the send to the last byte")
     plot = Plot(x, up_to(max(one.count for one in bins), "answers", least_step=1.0))
     said = [f"{one.low:g} to {one.high:g} s: {count(one.count, 'answer')}" for one in bins]
-    if report.longest_s > bins[-1].high:
+    if longest > bins[-1].high:
         said[-1] = f"{bins[-1].low:g} s and more: {count(bins[-1].count, 'answer')}"
     layers = [plot.box((one.low, 0), (one.high, one.count), "bar c1", words)
               for one, words in zip(bins, said, strict=True)]  # fmt: skip
@@ -163,5 +163,5 @@ def tokens_card(report: RunReport) -> Markup | None:
 
 def pace_cards(report: RunReport) -> Sequence[Markup | None]:
     """Return the cards that suit the route: a batch says nothing of latencies and of limits."""
-    timeline = batches_card(report)
-    return [timeline] if is_batched(report) else [rates_card(report), latency_card(report), timeline]
+    streamed = [] if report.story.route == Route.BATCH else [rates_card(report), latency_card(report)]
+    return [*streamed, batches_card(report)]

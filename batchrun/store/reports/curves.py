@@ -57,11 +57,13 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """The number of values from `low` on and below `high`. The last bin has what is above, too."""
+    """The number of values from `low` on and below `high`. The last of `MOST_BINS` bins has what is above, too."""
 
     low: float
     high: float
     count: int
+    most: float
+    """The greatest of the values; 0 without any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,23 +97,15 @@ def moments(ledger: Ledger, run_no: int, *, began_at: float) -> list[Moment]:
     return found
 
 
-def latency_bins(ledger: Ledger, run_no: int, *, width: float, most: int = MOST_BINS) -> list[Bin]:
-    """Count how many answers took how long, in bins of `width` seconds, those between the first and the last included.
-
-    What took longer than `most` bins is in the last one.
-    """
+def latency_bins(ledger: Ledger, run_no: int, *, width: float) -> list[Bin]:
+    """Count how many answers took how long, in bins of `width` seconds from the first to the last with an answer."""
     rows = ledger.connection.execute(
-        f"select min(cast(latency_s / ? as integer), ?), count(*) {MEASURED} group by 1", (width, most - 1, run_no)
+        f"select min(cast(latency_s / ? as integer), ?), count(*), max(latency_s) {MEASURED} group by 1 order by 1",
+        (width, MOST_BINS - 1, run_no),
     )
-    counts = dict(rows.fetchall())
-    numbers = range(min(counts), max(counts) + 1) if counts else range(0)
-    return [Bin(number * width, (number + 1) * width, counts.get(number, 0)) for number in numbers]
-
-
-def longest_latency(ledger: Ledger, run_no: int) -> float | None:
-    """Find how long the slowest answer took, in seconds. Returns None if nothing was streamed and measured."""
-    longest: float | None = ledger.connection.execute(f"select max(latency_s) {MEASURED}", (run_no,)).fetchone()[0]
-    return longest
+    found = {number: (count, longest) for number, count, longest in rows}
+    numbers = range(min(found), max(found) + 1) if found else range(0)
+    return [Bin(number * width, (number + 1) * width, *found.get(number, (0, 0.0))) for number in numbers]
 
 
 def token_fit(

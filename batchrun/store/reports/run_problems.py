@@ -40,8 +40,10 @@ ANSWERS = """
 select coalesce(l.output, r.output), coalesce(r.findings, (select w.findings from wholes w
     where w.job = :job and w.doc_id = l.doc_id and r.request_no is null))
 from run_answers l left join requests r using (request_no)
-where l.run_no = :run_no and (l.output is not null or r.outcome = 'succeeded' and r.output is not null) limit :most
+where l.run_no = :run_no and (l.output is not null or r.outcome = 'succeeded' and r.output is not null
+    and not exists (select 1 from attempts a where a.attempt_no = r.attempt_no and a.run_no > :run_no)) limit :most
 """
+"""The answers of a run, without those that a later run has mended."""
 
 
 @dataclass(frozen=True, slots=True)

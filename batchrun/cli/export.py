@@ -16,7 +16,7 @@ from batchrun.cli.views.plan_text import gone_said
 from batchrun.cli.views.terminal import Terminal
 from batchrun.duckdb_file import LockedByAnother, opened
 from batchrun.errors import EnvironmentProblem, UsageProblem
-from batchrun.outcome import Outcome
+from batchrun.outcome import statuses
 from batchrun.planning.gone_documents import gone_rows
 from batchrun.planning.selection import Selection
 from batchrun.store.ledger.ledger import Ledger
@@ -131,17 +131,6 @@ def hidden_columns(wanted: Export, own: dict[str, str]) -> set[str]:
     """The columns that would have the same value on every line."""
     same = ("status", "problem", "source", "run_id") if wanted.statuses == ("succeeded",) else ("run_id",)
     return {own[name] for name in same}
-
-
-def statuses(words: Sequence[str]) -> list[str]:
-    """The statuses that the words name. Raises UsageProblem."""
-    every = [*map(str, Outcome), "pending"]
-    groups = {"all": every, "failed": [str(outcome) for outcome in Outcome if outcome.failed]}
-    if unknown := [word for word in words if word not in {*every, *groups}]:
-        raise UsageProblem(
-            f"--status {', '.join(unknown)} is no outcome.", hint=f"choose from {', '.join([*groups, *every])}"
-        )
-    return [status for word in words for status in groups.get(word, [word])]
 
 
 def write(

@@ -168,8 +168,3 @@ def no_run(name: str, known: Sequence[RunStory], place: RunPlace) -> UsageProble
     return UsageProblem(
         f"there is no run {name}, and no job of this name.", hint=f"{meant}See the runs: batchrun status"
     )
-
-
-def same_run(story: RunStory) -> UsageProblem:
-    """The problem of two words for runs to compare that name one run."""
-    return UsageProblem(f"both words mean the run {story.run_id}.", hint="see the runs: batchrun status")

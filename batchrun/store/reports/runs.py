@@ -98,6 +98,11 @@ def match_run(stories: list[RunStory], wanted: str) -> RunStory | None:
     return next(iter(exact or matching), None)
 
 
+def same_run(story: RunStory) -> UsageProblem:
+    """Make the problem of two words for runs to compare that name one run."""
+    return UsageProblem(f"both words mean the run {story.run_id}.", hint="see the runs: batchrun status")
+
+
 def by_name(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:
     """Read rows as dictionaries by the names of the columns."""
     names = [column[0] for column in cursor.description]

@@ -85,6 +85,7 @@ def test_a_variable_that_opentelemetry_cannot_read_costs_no_run(
 ) -> None:
     project.documents(1)
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "no-such-exporter")
+    monkeypatch.setattr("opentelemetry.trace._TRACER_PROVIDER", None)
     heard = run_with_observers(project, ScriptedProvider())
     assert heard.summary.exit_code is ExitCode.OK
     (said,) = heard.said

@@ -26,8 +26,8 @@ class ReportSection(Table):
     """[report]: the report of each run. No request depends on this section."""
 
     html: Annotated[Text | None, AfterValidator(lambda path: path and _is_page(path))] = None
-    """A file, below the project unless the path is absolute; `{run}` stands for the id of the run, `{job}` for the name
-    of the job. None writes no report at the end of a run."""
+    """The page that a run leaves, as a path below the project or an absolute one; `{run}` stands for the id of the run,
+    and `{job}` for the name of the job. Without a page, a run leaves no report."""
     sample: Annotated[int, Field(ge=0, le=200)] = 60
     """How many documents without a problem the report shows."""
     include_source: bool = True

@@ -13,7 +13,7 @@ from batchrun.cli.interrupts import halting_on_signals, run_async
 from batchrun.cli.next_command import as_called, typed_command
 from batchrun.cli.options import RunFlags
 from batchrun.cli.plan_file import online_of, read_plan, stale
-from batchrun.cli.views.cascade_text import calibration_as_json, promise_words
+from batchrun.cli.views.cascade_text import promise_words
 from batchrun.cli.views.format import count, with_bounds
 from batchrun.cli.views.log import Log
 from batchrun.cli.views.pilot_text import pilot_line, report_as_event, report_as_text
@@ -30,14 +30,15 @@ from batchrun.cli.views.plan_text import (
 )
 from batchrun.cli.views.progress import Progress
 from batchrun.cli.views.route_text import time_words
-from batchrun.cli.views.summary_text import summary_as_text, summary_fields
+from batchrun.cli.views.summary_text import summary_as_text
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
 from batchrun.escaping import escape_control
-from batchrun.events import Event
+from batchrun.events import Event, RunStarted
 from batchrun.execution.run import ProviderFactory
 from batchrun.integrations.observers import RunFiles, observers_of
 from batchrun.planning.selection import Selection
+from batchrun.report.summary_json import calibration_as_json, summary_fields
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
 from batchrun.strategy.pilot_report import PilotOptions, PilotReport
 from batchrun.strategy.plan import Kind, Plan
@@ -60,6 +61,7 @@ class ShownRun(Observer):
         self.opened, self.path, self.terminal, self.log = opened, path, terminal, log
         self.progress = Progress(terminal, progress)
         self.after_pilot = False
+        self.run_id: str | None = None
 
     def planned(self, plan: Plan, first: Plan | None = None, *, what: str = "pilot") -> None:
         """Show the plan."""
@@ -68,7 +70,7 @@ class ShownRun(Observer):
     def calibrated(self, found: CascadeCalibration) -> None:
         """Show the promise of the calibration."""
         self.progress.close()
-        show_calibration(found, self.opened, self.terminal)
+        show_calibration(found, self.opened, self.terminal, run_id=self.run_id)
 
     def piloted(self, report: PilotReport) -> None:
         """Show what the pilot found and what follows."""
@@ -78,6 +80,8 @@ class ShownRun(Observer):
 
     def heard(self, event: Event) -> None:
         """Show and log an event."""
+        if isinstance(event, RunStarted):
+            self.run_id = event.run_id
         self.progress(event)
         self.log(event)
 
@@ -171,10 +175,10 @@ def submit_options(flags: RunFlags, *, exact: bool, simulated: bool) -> SubmitOp
     )
 
 
-def show_calibration(found: CascadeCalibration, opened: OpenJob, terminal: Terminal) -> None:
+def show_calibration(found: CascadeCalibration, opened: OpenJob, terminal: Terminal, *, run_id: str | None) -> None:
     """Show, between the calibration of a cascade and the rest, what is promised of the answers that are taken."""
     if terminal.json:
-        terminal.event("calibration", **calibration_as_json(found))
+        terminal.event("calibration", run=run_id, **calibration_as_json(found))
     elif not terminal.quiet:
         first, *more = promise_words(found, [model.price.name for model in opened.chain.models])
         terminal.result("\n".join([f"calibrated  {first}", *[f"            {line}" for line in more]]))

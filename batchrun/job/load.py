@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from batchrun.answers.form import AnswerForm
 from batchrun.errors import UsageProblem
@@ -25,6 +25,7 @@ from batchrun.job.project import ModelChoice, ProjectSpec, chosen_models, read_p
 from batchrun.job.project_root import LEDGER, root_note, roots_of_job
 from batchrun.job.prompts import read_prompt
 from batchrun.job.spec import JobSpec
+from batchrun.job.telling_sections import MetricsSection, NotifySection
 from batchrun.job.template import Template
 from batchrun.job.toml_file import MOST_BYTES, TomlText
 from batchrun.job.toml_positions import Positions, Span
@@ -71,6 +72,16 @@ class JobFile:
         """The form of the answers: what is asked for, and how replies are judged."""
         return answer_form(self.spec.output, self.groups)
 
+    @cached_property
+    def metrics(self) -> MetricsSection:
+        """[metrics] of the project, with what the job file says instead."""
+        return self.project.metrics.model_copy(update=_given(self.spec.metrics))
+
+    @cached_property
+    def notify(self) -> NotifySection:
+        """[notify] of the project, with what the job file says instead."""
+        return self.project.notify.model_copy(update=_given(self.spec.notify))
+
     def under(self, name: str) -> "JobFile":
         """Return the same job under another name in the ledger."""
         return replace(self, spec=self.spec.model_copy(update={"job": self.spec.job.model_copy(update={"name": name})}))
@@ -86,6 +97,10 @@ ChooseRoot = Callable[[Path, Sequence[Path], str], Path]
 
 def _nearest(_: Path, roots: Sequence[Path], __: str) -> Path:
     return roots[0]
+
+
+def _given(section: BaseModel) -> dict[str, Any]:
+    return {name: getattr(section, name) for name in section.model_fields_set}
 
 
 def load_job(path: Path, *, choose_root: ChooseRoot = _nearest) -> JobFile:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from batchrun.file_system import TooLargeError, read_bounded
 from batchrun.job.field_types import Table
@@ -13,6 +13,7 @@ from batchrun.job.key_types import ModelNames, Positive, TagPair, TierName
 from batchrun.job.problems import JobFileError, Problem, TextFile
 from batchrun.job.project_root import PROJECT_FILE
 from batchrun.job.prompts import why_unreadable
+from batchrun.job.telling_sections import MetricsSection, NotifySection, for_every_job
 from batchrun.job.toml_file import MOST_BYTES, TomlText
 from batchrun.job.toml_positions import KeyPath, Span
 from batchrun.job.units import NanoDollars
@@ -77,6 +78,8 @@ class ProjectSpec(Table):
     """Whether a job file may name a Python class of the project, whose module then runs in this process."""
     tiers: Tiers = Tiers()
     budget: ProjectBudget = ProjectBudget()
+    metrics: Annotated[MetricsSection, AfterValidator(for_every_job)] = MetricsSection()
+    notify: NotifySection = NotifySection()
 
 
 NOTHING = ProjectSpec()

@@ -23,6 +23,7 @@ from batchrun.job.output_section import OutputSection, fits_the_source
 from batchrun.job.project_root import LEDGER
 from batchrun.job.review_section import ReviewSection
 from batchrun.job.source_sections import Source
+from batchrun.job.telling_sections import MetricsSection, NotifySection, starts_no_program
 from batchrun.job.tune_section import TuneSection
 from batchrun.job.units import Bytes, LongSeconds, NanoDollars, Seconds
 from batchrun.job.value_errors import matching, refusal, wrong_value
@@ -328,6 +329,8 @@ class JobSpec(Table):
     check: CheckSections = ()
     """What must be true of the output. No request depends on a check."""
     review: ReviewSection | None = None
+    metrics: MetricsSection = MetricsSection()
+    notify: Annotated[NotifySection, AfterValidator(starts_no_program)] = NotifySection()
 
     @model_validator(mode="before")
     @classmethod

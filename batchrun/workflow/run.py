@@ -38,11 +38,15 @@ async def run_job(
         first = PilotSubmit(opened, caller, observer.planned, observer.piloted, options, counts=counts)
         return await first.submit(selection, terms)
 
-    caller = Caller(provider=provider, listener=observer.heard, interrupts=interrupts)
+    caller = Caller(provider=provider, listener=observer.heard, interrupts=interrupts, sending=observer.sending)
     shows = partial(observer.planned, what="calibration")
     calibrated = CalibratedSubmit(
         opened, caller, shows, observer.calibrated, rest, options or SubmitOptions(), counts=counts
     )
-    summary = await calibrated.submit(selection)
+    try:
+        summary = await calibrated.submit(selection)
+    except BaseException as error:
+        observer.failed(error)
+        raise
     observer.ended(summary)
     return summary

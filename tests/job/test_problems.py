@@ -73,7 +73,7 @@ FIELD = 'title = { type = "string?" }'
 PROMPT = 'user = "{{ doc.text }}"'
 ALL_TABLES = (
     "job, source, model, prompt, output, cascade, run, pilot, tune, batch, limits, budget, retry, store, gold, check,"
-    " review"
+    " review, metrics, notify"
 )
 CASCADE = '[cascade]\nmodels = ["claude-sonnet-5-5", "b"]'
 
@@ -136,8 +136,8 @@ CASES = {
         "max_tokens = 1024", 'max_tokens = 2048\nthinking = "enabled"\nbudget_tokens = 1023', [
         ("10:17", "`model.budget_tokens`: input should be at least 1024, got 1023", None),
     ]),
-    "later table": ("[budget]", "[notify]\n[budget]", [
-        ("13:1", "unknown table [notify]", f"known here: version, {ALL_TABLES}"),
+    "later table": ("[budget]", "[archive]\n[budget]", [
+        ("13:1", "unknown table [archive]", f"known here: version, {ALL_TABLES}"),
     ]),
     "later key": ("[budget]", '[run]\npriority = "low"\n[budget]', [
         ("14:1", "unknown key `priority` in [run]",

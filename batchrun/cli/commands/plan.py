@@ -58,6 +58,7 @@ MOST_GUESSED = 1_000
     metavar="FILE",
     help="Compare with an earlier plan that -o has written.",
 )
+@click.option("--format", "form", type=click.Choice(["text", "md"]), default="text", help="md: a comment for GitHub.")
 @EXACT
 @READING_AGAIN
 @REASK
@@ -76,6 +77,7 @@ def plan(
     output: Path | None,
     online: int | None,
     compare: Path | None,
+    form: str,
     exact: bool,
     rescan: bool,
     reread: bool,
@@ -133,7 +135,11 @@ def plan(
         if output:
             write_plan(fields, output)
         found = differences(earlier, fields, path=compare, job=job) if compare and earlier else []
-        if terminal.json:
+        if form == "md" and not terminal.json:
+            from batchrun.cli.views.plan_markdown import plan_as_markdown
+
+            terminal.exact(plan_as_markdown(made, opened, refused) + "\n")
+        elif terminal.json:
             click.echo(json.dumps(fields | ({"compare": compare_fields(found)} if compare else {}), indent=2))
         else:
             for line in document_lines(planner.planned.each()) if terminal.verbose else ():

@@ -4,7 +4,6 @@ import itertools
 import textwrap
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,11 +22,6 @@ def with_bounds(interval: Interval, shown: Callable[[float], str], *, width: int
     """`$1.20 (90%: $0.90 to $2.10)`; a `width` makes the mean a column."""
     mean = f"{shown(interval.mean)} " if width is None else f"{shown(interval.mean):>{width}}   "
     return f"{mean}(90%: {shown(interval.low)} to {shown(interval.high)})"
-
-
-def interval_fields(interval: Interval) -> dict[str, float]:
-    """An interval for programs."""
-    return {name: round(value, 6) for name, value in asdict(interval).items()}
 
 
 def hours(seconds: float) -> str:

@@ -89,6 +89,7 @@ def attempt_fields(event: AttemptEnded, *, run_id: str | None, at: datetime) -> 
         "ts": f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z",
         "run": run_id,
         "attempt": event.attempt_no,
+        "doc_id": event.doc_id,
         "id": event.doc_id,
         "request": event.request_id,
         "model": event.model,

@@ -5,9 +5,9 @@ from typing import Any
 from batchrun.cli.next_command import typed_path
 from batchrun.cli.views.caps_text import caps_as_json
 from batchrun.cli.views.cascade_text import cascade_as_json
-from batchrun.cli.views.format import interval_fields
 from batchrun.cli.views.plan_text import WORDS, warnings
 from batchrun.errors import BatchrunError
+from batchrun.report.summary_json import interval_fields
 from batchrun.strategy.plan import PdfCost, Plan, ReplyForecast
 from batchrun.strategy.prompt_caching import Caching
 from batchrun.strategy.refusal import budget_left

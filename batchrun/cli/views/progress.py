@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from batchrun.catalog.money import dollars
 from batchrun.cli.views.batch_text import BatchEvent, batch_as_json, batch_words
-from batchrun.cli.views.format import count, duration
+from batchrun.cli.views.format import count, duration, iso
 from batchrun.cli.views.terminal import Terminal, now
 from batchrun.escaping import escape_control, shown_path
 from batchrun.events import (
@@ -134,7 +134,8 @@ class Progress:
         self._outcomes.clear()
         self._started, self._cost_nusd = event, event.spent_nusd
         self._event("run_start", job=event.job, model=event.model, documents=event.to_send, resumed=event.resumed,
-                    budget_usd=event.cap_nusd / 1e9)  # fmt: skip
+                    route=event.route, budget_usd=event.cap_nusd / 1e9,
+                    deadline=iso(event.deadline_at) or None)  # fmt: skip
         if self._mode == "lines":
             self._info(
                 f"run={event.run_id} start job={event.job} docs={event.to_send}"
@@ -162,7 +163,7 @@ class Progress:
         elif self._terminal.verbose:
             self.write(f"  {event.outcome:<9} {shown_path(event.doc_id)}   {dollars(event.cost_nusd)}")
         if event.outcome.failed or self._terminal.verbose:
-            self._event("document", id=event.doc_id, status=event.outcome, reason=event.reason,
+            self._event("document", doc_id=event.doc_id, id=event.doc_id, status=event.outcome, reason=event.reason,
                         cost_usd=event.cost_nusd / 1e9)  # fmt: skip
         if self._bar is not None:
             self._bar.total = self._total
@@ -197,6 +198,7 @@ class Progress:
                 self._event("outage_ended", model=event.model, seconds=round(event.seconds, 1))
                 self.write(f"  outage    {event.model} answers again, after {duration(event.seconds)}")
             case Draining():
+                self._event("stopping", in_flight=event.in_flight, within_s=event.within_s, why=event.cause)
                 self.write(
                     f"stopping: {count(event.in_flight, 'request')} in flight, waiting up to {event.within_s:.0f} s"
                     " (Ctrl-C again to drop them)"

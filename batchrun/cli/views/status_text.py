@@ -12,13 +12,14 @@ import click
 from batchrun.catalog.money import dollars
 from batchrun.cli.find_run import RunPlace, no_run, place_of
 from batchrun.cli.views.batch_text import batch_fields, batch_table
-from batchrun.cli.views.findings_text import findings_fields, findings_lines
+from batchrun.cli.views.findings_text import findings_lines
 from batchrun.cli.views.format import below_here, iso, table, utc
-from batchrun.cli.views.metrics_text import minute_fields, minutes_table, pace_fields, pace_lines, retried_lines
+from batchrun.cli.views.metrics_text import minute_fields, minutes_table, pace_lines, retried_lines
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
 from batchrun.escaping import escape_control
 from batchrun.job.tune_section import is_tuned
+from batchrun.report.summary_json import findings_fields, pace_fields
 from batchrun.store.ledger.job_lock import is_locked
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.evidence import RunFindings, run_findings
@@ -182,7 +183,7 @@ def detail_as_json(one: Detail) -> dict[str, object]:
     """The fields of `run_end` if there is a summary, the speed and the waits, and every minute."""
     fields: dict[str, object] = {}
     if one.summary:
-        from batchrun.cli.views.summary_text import summary_fields
+        from batchrun.report.summary_json import summary_fields
 
         fields = summary_fields(one.summary)
     minutes = [minute_fields(use) for use in one.performance.minutes]

@@ -83,7 +83,7 @@ class Terminal:
 
     def event(self, event: str, **fields: Any) -> None:
         """Write one JSON object on a line of stdout."""
-        self.result(json.dumps({"v": VERSION, "ts": now(), "event": event, **fields}))
+        self.result(json.dumps({"v": VERSION, "ts": now(), "event": event, "run": None, **fields}))
 
     def problem(self, error: BatchrunError, *, hint: bool = True) -> None:
         """Show an error, and what to type next. With -q a command says nothing of a job that still runs."""

@@ -1,0 +1,90 @@
+"""Rows as an Excel workbook with typed cells, of which one row at a time is in memory."""
+
+import math
+import shutil
+import tempfile
+from datetime import date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batchrun.cli.export_formats import as_cell
+from batchrun.errors import UsageProblem
+from batchrun.escaping import escape_control
+
+if TYPE_CHECKING:
+    from batchrun.cli.export_rows import ExportRows
+
+MOST_ROWS = 1_048_575
+"""How many rows a sheet has below the row of names."""
+MOST_CHARACTERS = 32_767
+"""How many UTF-16 units a cell holds."""
+MOST_DIGITS = 15
+"""How many digits a number in a cell keeps."""
+FIRST_YEAR = 1900
+"""The first year that a date in a cell can have."""
+WHOLE = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "use_zip64": True}
+FORMATS = {"head": {"bold": True}, "date": {"num_format": "yyyy-mm-dd"}, "time": {"num_format": "yyyy-mm-dd hh:mm:ss"},
+           "utc": {"num_format": 'yyyy-mm-dd hh:mm:ss" UTC"'}}  # fmt: skip
+
+
+def write_workbook(rows: "ExportRows", output: Path) -> int:
+    """Write the rows to a file, once the whole workbook is made. Returns the number of rows.
+
+    Raises UsageProblem for more rows, or longer texts, than a sheet holds: nothing is cut, and nothing is written then.
+    """
+    import xlsxwriter
+
+    if (number := rows.count()) > MOST_ROWS:
+        raise UsageProblem(
+            f"{number:,} rows are more than the {MOST_ROWS:,} that a sheet of a workbook holds.",
+            hint="take fewer with --limit or --where, or name a file that ends in .csv or .parquet",
+        )
+    with tempfile.TemporaryFile() as whole:
+        with xlsxwriter.Workbook(whole, WHOLE) as workbook:
+            _fill(workbook, rows)
+        whole.seek(0)
+        with output.open("wb") as file:
+            shutil.copyfileobj(whole, file)
+    return number
+
+
+def _fill(workbook: Any, rows: "ExportRows") -> None:
+    formats = {name: workbook.add_format(keys) for name, keys in FORMATS.items()}
+    sheet = workbook.add_worksheet("SIMULATED rows" if rows.simulated else "rows")
+    workbook.set_properties({"comments": "SIMULATED: no model has answered." if rows.simulated else ""})
+    sheet.freeze_panes(1, 0)
+    sheet.set_column(0, len(rows.names) - 1, 16)
+    for column, name in enumerate(rows.names):
+        sheet.write_string(0, column, name, formats["head"])
+    for row_no, row in enumerate(rows.each("cast({} as timestamp)"), 1):
+        for column, (name, value) in enumerate(zip(rows.names, row, strict=True)):
+            _write(sheet, (row_no, column), value, formats, name=name, utc=name.lower() in rows.times)
+
+
+def _write(sheet: Any, at: tuple[int, int], value: object, formats: Any, *, name: str, utc: bool) -> None:
+    match value:
+        case None:
+            pass
+        case bool():
+            sheet.write_boolean(*at, value)
+        case int() | float() | Decimal() if is_exact(value):
+            sheet.write_number(*at, value)
+        case datetime() if value.year >= FIRST_YEAR:
+            sheet.write_datetime(*at, value, formats["utc" if utc else "time"])
+        case date() if value.year >= FIRST_YEAR:
+            sheet.write_datetime(*at, value, formats["date"])
+        case _:
+            text = str(as_cell(value))
+            if len(text) > MOST_CHARACTERS // 2 and len(text.encode("utf-16-le")) > 2 * MOST_CHARACTERS:
+                raise UsageProblem(
+                    f"row {at[0]:,}: the text in {escape_control(name)} is longer than the {MOST_CHARACTERS:,} characters"
+                    " that a cell of a workbook holds.",
+                    hint="choose other columns with --columns, or name a file that ends in .csv or .parquet",
+                )
+            sheet.write_string(*at, text)
+
+
+def is_exact(number: float | Decimal) -> bool:
+    """Return whether a cell keeps a number as it is. A number with more digits is written as text."""
+    return math.isfinite(number) and (isinstance(number, float) or len(Decimal(number).as_tuple().digits) <= MOST_DIGITS)

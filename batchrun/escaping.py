@@ -3,6 +3,7 @@
 import json
 import re
 from bisect import bisect_right
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 from unicodedata import category, combining, east_asian_width
@@ -40,10 +41,18 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def readable_json(value: Any, *, indent: int | None = None) -> str:
-    """Return a value as JSON that people can read: umlauts are umlauts, and what is active is escaped as in JSON."""
-    text = json.dumps(value, ensure_ascii=False, default=str, indent=indent)
-    return text if text.isascii() and "\x7f" not in text else _BEYOND_ASCII.sub(_escaped_for_json, text)
+def readable_json(value: Any, *, indent: int | None = None, default: Callable[[Any], object] = str) -> str:
+    """Return a value as JSON that people can read: umlauts are umlauts, and what is active is escaped as in JSON.
+
+    `default` makes values of what is no JSON.
+    """
+    text = json.dumps(value, ensure_ascii=False, default=default, indent=indent)
+    return _BEYOND_ASCII.sub(_escaped_for_json, text)
+
+
+def in_ascii(text: str) -> str:
+    """Return a text for a stream that takes ASCII only. JSON stays the same JSON."""
+    return _BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def _escaped_for_json(found: re.Match[str]) -> str:

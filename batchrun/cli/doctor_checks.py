@@ -1,7 +1,6 @@
 """The checks of `doctor`: whether each thing is in order, and what to do if a thing is not in order."""
 
 import asyncio
-import json
 import platform
 import sys
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from batchrun.cli.find_run import place_of
 from batchrun.cli.views.format import below_here, count
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import BatchrunError
-from batchrun.escaping import escape_control
+from batchrun.escaping import escape_control, readable_json
 from batchrun.estimation.tokenizer import count_tokens
 from batchrun.planning.api_lookups import NO_MODELS
 from batchrun.providers import AttemptError, ModelDirectory
@@ -211,7 +210,7 @@ def show_checks(found: list[DoctorCheck], terminal: Terminal) -> None:
     """Print a line for each check, or one JSON object; with -q only the checks of things not in order."""
     if terminal.json:
         ok = all(one.verdict is not Verdict.BROKEN for one in found)
-        terminal.result(json.dumps({"v": 1, "ok": ok, "checks": [asdict(one) for one in found]}, indent=2))
+        terminal.result(readable_json({"v": 1, "ok": ok, "checks": [asdict(one) for one in found]}, indent=2))
         return
     width = max(len(escape_control(one.name)) for one in found)
     for one in found:

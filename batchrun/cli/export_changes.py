@@ -17,7 +17,7 @@ NAMES = ("doc_id", "field", "before", "now")
 
 def write_changes(changes: Iterable[Change], output: Path) -> None:
     """Write changes in the format that the file's ending names. Raises UsageProblem, EnvironmentProblem."""
-    if (format_ := chosen_format(output, None)) not in TEXTS:
+    if (format_ := chosen_format(output, None) or "") not in TEXTS:
         raise UsageProblem(f"changes are not written as {format_}.", hint="such as -o changes.csv")
     rows = ((one.doc_id, one.field, plain(one.before), plain(one.now)) for one in changes)
     to_file(serialized(format_, NAMES, rows), output)

@@ -41,7 +41,7 @@ def chosen_format(output: Path | None, named: str | None) -> str | None:
         raise UsageProblem(f"{output} ends like {by_ending}, and --format says {named}.", hint="leave one of them out")
     if output and not (named or by_ending):
         what = f"the ending {ending} is not known" if ending else "the file has no ending"
-        raise UsageProblem(f"{output}: {what}, so the format is not.", hint=f"{known}; or name the format: --format csv")
+        raise UsageProblem(f"{output}: {what}, so the format is not.", hint=f"{known}; or --format csv")
     if output is None and named in FILES:
         raise UsageProblem(f"{named} is not text.", hint=f"name a file: -o rows.{named}")
     return named or by_ending
@@ -52,7 +52,7 @@ def serialized(format_: str, names: Sequence[str], rows: Cells, *, raw_cells: bo
     return TEXTS[format_](names, rows, raw_cells)
 
 
-def delimited(separator: str, names: Sequence[str], rows: Cells, raw_cells: bool) -> Iterator[str]:  # noqa: FBT001
+def delimited(separator: str, names: Sequence[str], rows: Cells, raw_cells: bool) -> Iterator[str]:
     """Yield lines of csv or tsv: UTF-8 without a mark in front, which many programs take for a part of the first name.
 
     A spreadsheet gets xlsx.
@@ -68,12 +68,12 @@ def delimited(separator: str, names: Sequence[str], rows: Cells, raw_cells: bool
         yield line.getvalue()
 
 
-def json_lines(names: Sequence[str], rows: Cells, _: bool) -> Iterator[str]:  # noqa: FBT001
+def json_lines(names: Sequence[str], rows: Cells, _: bool) -> Iterator[str]:
     """Yield a JSON object on a line for each row."""
     return (f"{readable_json(dict(zip(names, row, strict=True)))}\n" for row in rows)
 
 
-def json_array(names: Sequence[str], rows: Cells, _: bool) -> Iterator[str]:  # noqa: FBT001
+def json_array(names: Sequence[str], rows: Cells, _: bool) -> Iterator[str]:
     """Yield one JSON array of objects."""
     before = "["
     for row in rows:
@@ -105,15 +105,15 @@ def write_parquet(rows: "ExportRows", output: Path) -> int:
 def write_arrow(rows: "ExportRows", output: Path) -> int:
     """Write an Arrow IPC file, page by page. Returns the number of rows. Raises EnvironmentProblem without pyarrow."""
     try:
-        import pyarrow
+        import pyarrow as pa
     except ImportError as error:
         raise EnvironmentProblem(
             "Arrow files need the package pyarrow, which is not installed.",
             hint="pip install 'batchrun-documents[arrow]', or name a file that ends in .parquet",
         ) from error
-    reader, written = pyarrow.RecordBatchReader.from_stream(rows.relation()), 0
+    reader, written = pa.RecordBatchReader.from_stream(rows.relation()), 0
     schema = reader.schema.with_metadata({"simulated": "true"} if rows.simulated else None)
-    with pyarrow.ipc.new_file(str(output), schema) as file:
+    with pa.ipc.new_file(str(output), schema) as file:
         for batch in reader:
             file.write_batch(batch)
             written += batch.num_rows

@@ -58,7 +58,7 @@ class ExportRows:
     """How many columns a table leaves out unless it is asked for all."""
 
     def query(self, time: str | None = None) -> str:
-        """Return the query, with `time` as the expression for a time with a zone; None leaves such times as they are."""
+        """Return the query, with `time` as the expression for times with a zone; None leaves them as they are."""
         shown = [
             f"{time.format(quoted(name))} as {quoted(name)}" if time and name.lower() in self.times else quoted(name)
             for name in self.names
@@ -153,7 +153,9 @@ def conditions_of(export: Export, own: dict[str, str]) -> tuple[dict[str, Any], 
 def hidden_columns(export: Export, own: dict[str, str]) -> set[str]:
     """Return the columns that would say the same on every line, or the same as another one."""
     same = ("status", "problem", "source") if export.statuses == ("succeeded",) else ()
-    return {own[name] for name in ("id", "run_id", *same)} | ({own["_simulated"]} if export.format == "table" else set())
+    return {own[name] for name in ("id", "run_id", *same)} | (
+        {own["_simulated"]} if export.format == "table" else set()
+    )
 
 
 def is_left_out(name: str, export: Export, own: dict[str, str]) -> bool:

@@ -78,7 +78,7 @@ def _write(sheet: Any, at: tuple[int, int], value: object, formats: Any, *, name
             text = str(as_cell(value))
             if len(text) > MOST_CHARACTERS // 2 and len(text.encode("utf-16-le")) > 2 * MOST_CHARACTERS:
                 raise UsageProblem(
-                    f"row {at[0]:,}: the text in {escape_control(name)} is longer than the {MOST_CHARACTERS:,} characters"
+                    f"row {at[0]:,}: the text in {escape_control(name)} has more than the {MOST_CHARACTERS:,} characters"
                     " that a cell of a workbook holds.",
                     hint="choose other columns with --columns, or name a file that ends in .csv or .parquet",
                 )
@@ -87,4 +87,6 @@ def _write(sheet: Any, at: tuple[int, int], value: object, formats: Any, *, name
 
 def is_exact(number: float | Decimal) -> bool:
     """Return whether a cell keeps a number as it is. A number with more digits is written as text."""
-    return math.isfinite(number) and (isinstance(number, float) or len(Decimal(number).as_tuple().digits) <= MOST_DIGITS)
+    return math.isfinite(number) and (
+        isinstance(number, float) or len(Decimal(number).as_tuple().digits) <= MOST_DIGITS
+    )

@@ -1,6 +1,5 @@
 """`batchrun eval`: how right the answers of a run are, by gold labels."""
 
-import json
 from pathlib import Path
 
 import click
@@ -8,6 +7,7 @@ import click
 from batchrun.cli.options import LEDGER, ShareOption, speaking
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode, UsageProblem
+from batchrun.escaping import readable_json
 
 
 @click.command()
@@ -60,7 +60,7 @@ def eval(  # noqa: A001 - click names the command after the function
                 before = other.story, labelled_answers(job, labels, other.ledger, other.story.run_no)
         evaluation = evaluate(job, found.story, held, against=before, fail_under=fail_under)
     if terminal.json:
-        terminal.exact(json.dumps(evaluation_as_json(evaluation), default=number) + "\n")
+        terminal.exact(readable_json(evaluation_as_json(evaluation), default=number) + "\n")
     else:
         terminal.result(evaluation_as_text(evaluation, terminal))
     return ExitCode.SOME_FAILED if evaluation.fails else ExitCode.OK

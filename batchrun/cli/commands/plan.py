@@ -1,7 +1,6 @@
 """`batchrun plan`: what a submit would do and cost. Nothing is sent."""
 
 import contextlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from batchrun.cli.options import (
 from batchrun.cli.plan_file import MOST_ONLINE
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
+from batchrun.escaping import readable_json
 from batchrun.planning.selection import Selection
 
 if TYPE_CHECKING:
@@ -100,6 +100,7 @@ def plan(
     from batchrun.cli.interrupts import run_async
     from batchrun.cli.next_command import typed_command
     from batchrun.cli.plan_file import read_plan, write_plan
+    from batchrun.cli.views.format import key_fields
     from batchrun.cli.views.plan_differences import compare_fields, differences
     from batchrun.cli.views.plan_json import plan_as_json
     from batchrun.cli.views.plan_text import document_lines, plan_as_text
@@ -128,13 +129,13 @@ def plan(
         guessed = planner.planned.guessed_encodings(limit=MOST_GUESSED)
         fields = plan_as_json(made, opened, refused) | {
             "online": online,
-            "guessed_encodings": [{"id": doc_id, "encoding": encoding} for doc_id, encoding in guessed],
+            "guessed_encodings": [{**key_fields(doc_id), "encoding": encoding} for doc_id, encoding in guessed],
         }
         if output:
             write_plan(fields, output)
         found = differences(earlier, fields, path=compare, job=job) if compare and earlier else []
         if terminal.json:
-            click.echo(json.dumps(fields | ({"compare": compare_fields(found)} if compare else {}), indent=2))
+            terminal.result(readable_json(fields | ({"compare": compare_fields(found)} if compare else {}), indent=2))
         else:
             for line in document_lines(planner.planned.each()) if terminal.verbose else ():
                 terminal.result(line)

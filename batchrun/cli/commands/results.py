@@ -20,7 +20,7 @@ FORMATS = ("table", "csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx")
 @click.option("--format", type=click.Choice(FORMATS, case_sensitive=False),
               help="The default follows the ending of --output; without --output it is a table.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
-              help="Write to a file instead of stdout; its ending says the format, .xlsx for a spreadsheet.")  # fmt: skip
+              help="Write to a file instead of stdout; the ending says the format, such as .xlsx.")  # fmt: skip
 @click.option("--columns", metavar="A,B", help="Show only these columns.")
 @click.option("--all-columns", is_flag=True, help="In a table, show also model, attempts, evidence and the like.")
 @click.option("--doc", metavar="ID", help="Show one document in full: its answer, its attempts, its evidence.")

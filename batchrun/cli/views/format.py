@@ -17,6 +17,11 @@ MOST_LINES, MOST_CHARACTERS = 6, 1_200
 """How much is shown of somebody else's text under a label."""
 
 
+def key_fields(doc_id: str) -> dict[str, str]:
+    """Return the key of a document for programs: as `doc_id`, and for now also as `id`, its name in earlier versions."""
+    return {"doc_id": doc_id, "id": doc_id}
+
+
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """`1 document`, `1,200 documents`."""
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from batchrun.catalog.money import dollars
 from batchrun.cli.views.batch_text import BatchEvent, batch_as_json, batch_words
-from batchrun.cli.views.format import count, duration
+from batchrun.cli.views.format import count, duration, key_fields
 from batchrun.cli.views.terminal import Terminal, now
 from batchrun.escaping import escape_control, shown_path
 from batchrun.events import (
@@ -162,7 +162,7 @@ class Progress:
         elif self._terminal.verbose:
             self.write(f"  {event.outcome:<9} {shown_path(event.doc_id)}   {dollars(event.cost_nusd)}")
         if event.outcome.failed or self._terminal.verbose:
-            self._event("document", id=event.doc_id, status=event.outcome, reason=event.reason,
+            self._event("document", **key_fields(event.doc_id), status=event.outcome, reason=event.reason,
                         cost_usd=event.cost_nusd / 1e9)  # fmt: skip
         if self._bar is not None:
             self._bar.total = self._total

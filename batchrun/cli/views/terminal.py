@@ -1,6 +1,5 @@
 """The streams of a command: stdout for the result, stderr for the rest; colour only on a terminal that wants colour."""
 
-import json
 import os
 import re
 import shutil
@@ -17,7 +16,7 @@ import click
 
 from batchrun.cli.next_command import COMMAND, as_called
 from batchrun.errors import BatchrunError, Busy, ExitCode
-from batchrun.escaping import escape_control
+from batchrun.escaping import escape_control, in_ascii, readable_json
 from batchrun.masking import masked
 
 QUIET = re.compile("-q+")
@@ -77,13 +76,16 @@ class Terminal:
     def _write(self, text: str, stream: TextIO) -> None:
         """Write. A reader that has gone, or a log on a full disk, must not end the work in progress."""
         try:
-            click.echo(text, file=stream, nl=False, color=True)
+            try:
+                click.echo(text, file=stream, nl=False, color=True)
+            except UnicodeEncodeError:
+                click.echo(in_ascii(text), file=stream, nl=False, color=True)
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
     def event(self, event: str, **fields: Any) -> None:
         """Write one JSON object on a line of stdout."""
-        self.result(json.dumps({"v": VERSION, "ts": now(), "event": event, **fields}))
+        self.result(readable_json({"v": VERSION, "ts": now(), "event": event, **fields}))
 
     def problem(self, error: BatchrunError, *, hint: bool = True) -> None:
         """Show an error, and what to type next. With -q a command says nothing of a job that still runs."""

@@ -78,8 +78,8 @@ def _write(sheet: Any, at: tuple[int, int], value: object, formats: Any, *, name
             text = str(as_cell(value))
             if len(text) > MOST_CHARACTERS // 2 and len(text.encode("utf-16-le")) > 2 * MOST_CHARACTERS:
                 raise UsageProblem(
-                    f"row {at[0]:,}: the text in {escape_control(name)} has more than the {MOST_CHARACTERS:,} characters"
-                    " that a cell of a workbook holds.",
+                    f"row {at[0]:,}: the text in {escape_control(name)} has more than {MOST_CHARACTERS:,} characters,"
+                    " which no cell of a workbook holds.",
                     hint="choose other columns with --columns, or name a file that ends in .csv or .parquet",
                 )
             sheet.write_string(*at, text)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from batchrun.cli.options import LEDGER, ShareOption, speaking
+from batchrun.cli.options import LEDGER, FiniteRange, speaking
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode, UsageProblem
 from batchrun.escaping import readable_json
@@ -14,7 +14,7 @@ from batchrun.escaping import readable_json
 @click.argument("run", default="last")
 @click.option(
     "--fail-under",
-    type=ShareOption(0, 1),
+    type=FiniteRange(0, 1),
     metavar="SHARE",
     help="Exit 1 unless so many answers are right, such as 0.95: the lower bound counts.",
 )

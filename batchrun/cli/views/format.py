@@ -18,7 +18,7 @@ MOST_LINES, MOST_CHARACTERS = 6, 1_200
 
 
 def key_fields(doc_id: str) -> dict[str, str]:
-    """Return the key of a document for programs: as `doc_id`, and for now also as `id`, its name in earlier versions."""
+    """Return the key of a document for programs: as `doc_id`, and for now as `id`, the name before."""
     return {"doc_id": doc_id, "id": doc_id}
 
 

@@ -3,7 +3,8 @@
 import contextlib
 import gc
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from batchrun.cli.plan_file import online_of, read_plan, stale
 from batchrun.cli.views.cascade_text import calibration_as_json, promise_words
 from batchrun.cli.views.format import count, with_bounds
 from batchrun.cli.views.log import Log
+from batchrun.cli.views.metrics_text import LEAST_SHARE
 from batchrun.cli.views.pilot_text import pilot_line, report_as_event, report_as_text
 from batchrun.cli.views.plan_json import plan_as_json
 from batchrun.cli.views.plan_text import (
@@ -34,11 +36,15 @@ from batchrun.cli.views.summary_text import summary_as_text, summary_fields
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
 from batchrun.escaping import escape_control
-from batchrun.events import Event
+from batchrun.events import Event, Tick
 from batchrun.execution.run import ProviderFactory
 from batchrun.integrations.observers import RunFiles, observers_of
 from batchrun.planning.selection import Selection
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.runs import Runs
+from batchrun.store.reports.live import recent_shares
+from batchrun.store.reports.utilisation import binding
 from batchrun.strategy.pilot_report import PilotOptions, PilotReport
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.reading_notes import guessed_encodings
@@ -56,13 +62,18 @@ QUIET_CODES = {ExitCode.OK, ExitCode.UNFINISHED}
 class ShownRun(Observer):
     """A run as the command line shows the run: plan, progress, pilot and calibration, and at last the summary."""
 
-    def __init__(self, opened: OpenJob, path: Path, terminal: Terminal, *, progress: str, log: Log) -> None:
+    def __init__(self, opened: OpenJob, path: Path, terminal: Terminal, *, progress: Progress, log: Log) -> None:
         self.opened, self.path, self.terminal, self.log = opened, path, terminal, log
-        self.progress = Progress(terminal, progress)
+        self.progress = progress
         self.after_pilot = False
+
+    def planning(self, phase: str, documents: int) -> None:
+        """Show how far the planning is."""
+        self.progress.planning(phase, documents)
 
     def planned(self, plan: Plan, first: Plan | None = None, *, what: str = "pilot") -> None:
         """Show the plan."""
+        self.progress.close()
         show_plan(plan, self.opened, self.terminal, pilot=first, what=what)
 
     def calibrated(self, found: CascadeCalibration) -> None:
@@ -78,6 +89,8 @@ class ShownRun(Observer):
 
     def heard(self, event: Event) -> None:
         """Show and log an event."""
+        if isinstance(event, Tick) and self.progress.draws:
+            self.progress.limit = limit_in_use(self.opened)
         self.progress(event)
         self.log(event)
 
@@ -124,11 +137,12 @@ def run_job(
     counts = approved is None or online is not None  # a plan is made again as it was made
     options = replace(options, online=online, rescans=rescans, rereads=rereads, reasks_all=reasks_all)
     with (
+        Progress(terminal, flags["progress"]) as progress,
         Log(flags["log"], terminal) as log,
         open_job(path, simulated=profile is not None, to_run=True) as opened,
-        provider_of(profile, flags["speed"], terminal) as provider,
+        provider_of(profile, flags["speed"], terminal, progress.say) as provider,
     ):
-        shown = ShownRun(opened, path, terminal, progress=flags["progress"], log=log)
+        shown = ShownRun(opened, path, terminal, progress=progress, log=log)
         others = observers_of(opened, RunFiles(), warn=terminal.say)
         running = run(
             opened,
@@ -140,12 +154,18 @@ def run_job(
             pilot=pilot,
             counts=counts,
         )
-        try:
-            summary = run_async(running)
-        finally:
-            shown.progress.close()
+        summary = run_async(running)
     show_summary(summary, path, terminal, after_pilot=shown.after_pilot)
     return int(summary.exit_code)
+
+
+def limit_in_use(opened: OpenJob) -> str:
+    """Return the limit of which the last minutes have used most: `input 93%`. Empty if nothing was sent yet."""
+    with Ledger.read(opened.paths.ledger) as ledger:
+        run = Runs(ledger).last_run(opened.name)
+        shares = recent_shares(ledger, run.run_no, now=time.time()) if run else {}
+    bound = binding(shares)
+    return f"{bound.split()[0]} {shares[bound]:.0%}" if bound and shares[bound] >= LEAST_SHARE else ""
 
 
 def submit_options(flags: RunFlags, *, exact: bool, simulated: bool) -> SubmitOptions:
@@ -266,8 +286,13 @@ def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def provider_of(profile: str | None, speed: float, terminal: Terminal) -> Iterator[ProviderFactory]:
-    """The real API, or a simulator that lives as long as the run. Raises UsageProblem for an unusable address."""
+def provider_of(
+    profile: str | None, speed: float, terminal: Terminal, say: Callable[[str], None] | None = None
+) -> Iterator[ProviderFactory]:
+    """The real API, or a simulator that lives as long as the run. Raises UsageProblem for an unusable address.
+
+    `say` tells a person of an unusual address, if the terminal is not to.
+    """
     gc.disable()  # the import makes 160,000 objects that stay: every collection would visit these objects in vain
     from batchrun.providers.anthropic.provider import AnthropicFactory
 
@@ -278,7 +303,7 @@ def provider_of(profile: str | None, speed: float, terminal: Terminal) -> Iterat
         with contextlib.suppress(EnvironmentProblem):  # there is no key, which matters if something is to be sent
             endpoint = factory.endpoint()
             if not (endpoint.is_default or terminal.quiet or terminal.json):
-                terminal.say(f"requests go to {endpoint.words}")
+                (say or terminal.say)(f"requests go to {endpoint.words}")
         yield factory
         return
     from batchrun.simulator.http.server import running_simulator

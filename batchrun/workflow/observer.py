@@ -23,6 +23,12 @@ class Observer:
         if no documents come first.
         """
 
+    def planning(self, phase: str, documents: int) -> None:
+        """Hear how far the planning is, before `planned`: it is `reading`, `counting` or `asking` the API for counts.
+
+        So many documents have been found until now. Nothing is awaited meanwhile.
+        """
+
     def calibrated(self, found: CascadeCalibration) -> None:
         """Hear of the threshold of a cascade, before the rest of the documents is sent."""
 
@@ -46,6 +52,11 @@ class Observers(Observer):
         """Tell everybody of the plan."""
         for observer in self._observers:
             observer.planned(plan, first, what=what)
+
+    def planning(self, phase: str, documents: int) -> None:
+        """Tell everybody how far the planning is."""
+        for observer in self._observers:
+            observer.planning(phase, documents)
 
     def calibrated(self, found: CascadeCalibration) -> None:
         """Tell everybody of the threshold."""

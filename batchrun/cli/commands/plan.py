@@ -104,10 +104,12 @@ def plan(
     from batchrun.cli.views.plan_differences import compare_fields, differences
     from batchrun.cli.views.plan_json import plan_as_json
     from batchrun.cli.views.plan_text import document_lines, plan_as_text
+    from batchrun.cli.views.progress import Progress
     from batchrun.planning.planner import ONLINE
     from batchrun.workflow.open_job import SubmitOptions, open_job
 
     earlier = read_plan(compare, job=job) if compare else None
+    progress = Progress(terminal, "auto")
     options = SubmitOptions(
         max_cost_nusd=max_cost,
         partial_answers=partial_answers,
@@ -118,13 +120,15 @@ def plan(
         rereads=reread,
         reasks_all=reask == "all",
         typed=typed_command(),
+        planning=progress.planning,
     )
     with (
         open_job(job, simulated=simulate is not None, to_run=False) as opened,
         counter_of(online, simulate, terminal) as counter,
     ):
         planner = opened.planner(options)
-        made = run_async(planner.plan(selection, counter=counter, online=online or ONLINE))
+        with progress:
+            made = run_async(planner.plan(selection, counter=counter, online=online or ONLINE))
         refused = opened.obstacle(made)
         guessed = planner.planned.guessed_encodings(limit=MOST_GUESSED)
         fields = plan_as_json(made, opened, refused) | {

@@ -11,7 +11,7 @@ from batchrun.store.reports.runs import by_name
 from batchrun.store.reports.utilisation import MINUTE_S, Shares, highest, utilisation
 
 MEASURED_S, LEAST_MEASURED_S = 300.0, 5.0
-"""Of how many of the last seconds the speed of a run tells when the run ends, and of how few the speed tells nothing."""
+"""The last seconds whose speed tells when a run ends, and the seconds after which the speed tells anything."""
 LOOKED_AT = 10_000
 """Among how many of the latest attempts the last errors are looked for."""
 ERRORS = f"""
@@ -44,7 +44,7 @@ class LiveRun:
     outcomes: Mapping[Outcome | None, int]
     """The documents of the run by outcome; None stands for pending."""
     left_s: float | None
-    """The seconds until the end at the speed of the last minutes. None if the run has not streamed for long, or is done."""
+    """The seconds until the end at the speed of the last minutes. None if this is not known yet, or nothing pends."""
     shares: Shares
     """The share of each limit that the last minute or two have used."""
     errors: Sequence[LastError]

@@ -50,17 +50,10 @@ def readable_json(value: Any, *, indent: int | None = None, default: Callable[[A
     return _BEYOND_ASCII.sub(_escaped_for_json, text)
 
 
-def in_ascii(text: str) -> str:
-    """Return a text for a stream that takes ASCII only. JSON stays the same JSON."""
-    return _BEYOND_ASCII.sub(lambda found: json.dumps(found[0])[1:-1], text)
-
-
 def _escaped_for_json(found: re.Match[str]) -> str:
-    stretch = found[0]
-    if stretch.isprintable() and not _UNSEEN.search(stretch):
-        return stretch
-    is_active = (category(one) in _ACTIVE or _UNSEEN.match(one) for one in stretch)
-    return "".join(json.dumps(one)[1:-1] if active else one for one, active in zip(stretch, is_active, strict=True))
+    if found[0].isprintable() and not _UNSEEN.search(found[0]):
+        return found[0]
+    return "".join(one if _escaped_if_active(one) == one else json.dumps(one)[1:-1] for one in found[0])
 
 
 def shown_path(text: object, width: int = SHOWN_COLUMNS) -> str:

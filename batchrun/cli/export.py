@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
-from batchrun.cli.export_formats import FILES, serialized
+from batchrun.cli.export_formats import FILES, TEXTS
 from batchrun.cli.export_rows import Export, ExportRows, not_understood, rows_wanted
 from batchrun.cli.find_run import FoundRun
 from batchrun.cli.permissions import ordinary_permissions
@@ -69,10 +69,10 @@ def write_rows(rows: ExportRows, wanted: Export, terminal: Terminal) -> int:
         width = None if wanted.output else terminal.width()
         lines = table_lines(rows.names, rows.each, width, stamped=rows.simulated, left_out=rows.left_out)
         write_text((f"{line}\n" for line in lines), wanted.output, terminal)
-        return rows.count() if wanted.output else 0
+        return rows.number(f"select count(*) from ({rows.query()})")
     numbers = itertools.count()
     counted = (row for row, _ in zip(rows.each(), numbers))  # noqa: B905 - numbers do not end
-    write_text(serialized(wanted.format, rows.names, counted, raw_cells=wanted.raw_cells), wanted.output, terminal)
+    write_text(TEXTS[wanted.format](rows.names, counted, wanted.raw_cells), wanted.output, terminal)
     return next(numbers)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.cli.export import to_file
-from batchrun.cli.export_formats import TEXTS, chosen_format, serialized
+from batchrun.cli.export_formats import TEXTS, chosen_format
 from batchrun.errors import UsageProblem
 from batchrun.quality.comparison import Change
 
@@ -20,7 +20,7 @@ def write_changes(changes: Iterable[Change], output: Path) -> None:
     if (format_ := chosen_format(output, None) or "") not in TEXTS:
         raise UsageProblem(f"changes are not written as {format_}.", hint="such as -o changes.csv")
     rows = ((one.doc_id, one.field, plain(one.before), plain(one.now)) for one in changes)
-    to_file(serialized(format_, NAMES, rows), output)
+    to_file(TEXTS[format_](NAMES, rows, False), output)
 
 
 def as_json(value: Any) -> str:

@@ -1,19 +1,16 @@
 """The formats of exported rows, by name: text that is written part by part, and files of a kind of their own."""
 
 import itertools
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from textwrap import indent
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
 
+from batchrun.cli.export_rows import ExportRows, as_cell
+from batchrun.cli.export_xlsx import write_workbook
 from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.escaping import readable_json
-
-if TYPE_CHECKING:
-    from batchrun.cli.export_rows import ExportRows
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """How a cell begins that a spreadsheet runs instead of showing it."""
@@ -21,8 +18,7 @@ ENDINGS = {
     ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".parquet": "parquet",
     ".arrow": "arrow", ".xlsx": "xlsx",
 }  # fmt: skip
-FOREIGN = frozenset({".gz", ".bz2", ".xz", ".zst", ".zip", ".xls", ".ods", ".feather"})
-"""Endings of files that are made in other ways than any of these formats."""
+KNOWN = f"endings: {', '.join(ENDINGS)}"
 PARQUET_ROWS = 8_192
 """How many rows a group of a Parquet file has. DuckDB keeps a whole group in memory."""
 Cells = Iterable[Sequence[object]]
@@ -34,22 +30,16 @@ def chosen_format(output: Path | None, named: str | None) -> str | None:
     Returns None without a file and a name. Raises UsageProblem for a file whose ending would lie, or says nothing.
     """
     ending = output.suffix.lower() if output else ""
-    by_ending, known = ENDINGS.get(ending), f"endings: {', '.join(ENDINGS)}"
-    if output and ending in FOREIGN:
-        raise UsageProblem(f"{output}: rows are not written as {ending[1:]}.", hint=known)
+    by_ending = ENDINGS.get(ending)
+    if ending and not by_ending and named != "table":
+        raise UsageProblem(f"{output}: rows are not written as {ending}.", hint=KNOWN)
     if named and by_ending and named != by_ending:
         raise UsageProblem(f"{output} ends like {by_ending}, and --format says {named}.", hint="leave one of them out")
     if output and not (named or by_ending):
-        what = f"the ending {ending} is not known" if ending else "the file has no ending"
-        raise UsageProblem(f"{output}: {what}, so the format is not.", hint=f"{known}; or --format csv")
+        raise UsageProblem(f"{output}: no ending says the format.", hint=f"{KNOWN}; or --format csv")
     if output is None and named in FILES:
         raise UsageProblem(f"{named} is not text.", hint=f"name a file: -o rows.{named}")
     return named or by_ending
-
-
-def serialized(format_: str, names: Sequence[str], rows: Cells, *, raw_cells: bool = False) -> Iterator[str]:
-    """Return rows as text, part by part. `raw_cells` leaves cells as they are that a spreadsheet would run."""
-    return TEXTS[format_](names, rows, raw_cells)
 
 
 def delimited(separator: str, names: Sequence[str], rows: Cells, raw_cells: bool) -> Iterator[str]:
@@ -82,27 +72,21 @@ def json_array(names: Sequence[str], rows: Cells, _: bool) -> Iterator[str]:
     yield "[]\n" if before == "[" else "\n]\n"
 
 
-def as_cell(value: object) -> object:
-    """Return a value for a cell: lists and objects as JSON, the rest as it is."""
-    return json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, list | dict) else value
-
-
 def inert(cell: object) -> object:
     """Return a cell that no spreadsheet takes for a formula: such text gets an apostrophe; numbers stay numbers."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
 
 
-def write_parquet(rows: "ExportRows", output: Path) -> int:
+def write_parquet(rows: ExportRows, output: Path) -> int:
     """Write a Parquet file. Returns the number of rows."""
     from batchrun.store.output.schema import literal
 
     marked = ", kv_metadata {simulated: 'true'}" if rows.simulated else ""
     options = f"format parquet, row_group_size {PARQUET_ROWS}{marked}"
-    copied = rows.execute(f"copy ({rows.query()}) to {literal(str(output))} ({options})").fetchone()
-    return int(copied[0]) if copied else 0
+    return rows.number(f"copy ({rows.query()}) to {literal(str(output))} ({options})")
 
 
-def write_arrow(rows: "ExportRows", output: Path) -> int:
+def write_arrow(rows: ExportRows, output: Path) -> int:
     """Write an Arrow IPC file, page by page. Returns the number of rows. Raises EnvironmentProblem without pyarrow."""
     try:
         import pyarrow as pa
@@ -111,20 +95,14 @@ def write_arrow(rows: "ExportRows", output: Path) -> int:
             "Arrow files need the package pyarrow, which is not installed.",
             hint="pip install 'batchrun-documents[arrow]', or name a file that ends in .parquet",
         ) from error
-    reader, written = pa.RecordBatchReader.from_stream(rows.relation()), 0
+    found = rows.connection.sql(rows.query(), params=rows.values)
+    reader, written = pa.RecordBatchReader.from_stream(found), 0
     schema = reader.schema.with_metadata({"simulated": "true"} if rows.simulated else None)
     with pa.ipc.new_file(str(output), schema) as file:
         for batch in reader:
             file.write_batch(batch)
             written += batch.num_rows
     return written
-
-
-def write_xlsx(rows: "ExportRows", output: Path) -> int:
-    """Write a workbook. Returns the number of rows."""
-    from batchrun.cli.export_xlsx import write_workbook
-
-    return write_workbook(rows, output)
 
 
 TEXTS: Mapping[str, Callable[[Sequence[str], Cells, bool], Iterator[str]]] = {
@@ -134,9 +112,9 @@ TEXTS: Mapping[str, Callable[[Sequence[str], Cells, bool], Iterator[str]]] = {
     "json": json_array,
 }
 """Formats of text, which a pipe takes too."""
-FILES: Mapping[str, Callable[["ExportRows", Path], int]] = {
+FILES: Mapping[str, Callable[[ExportRows, Path], int]] = {
     "parquet": write_parquet,
     "arrow": write_arrow,
-    "xlsx": write_xlsx,
+    "xlsx": write_workbook,
 }
 """Formats of files."""

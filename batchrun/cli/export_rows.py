@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchrun.errors import UsageProblem
+from batchrun.escaping import readable_json
 from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
 from batchrun.store.output import schema
@@ -15,12 +16,14 @@ from batchrun.store.output.schema import quoted
 from batchrun.store.output.side_tables import side_schema
 
 if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection, DuckDBPyRelation
+    from duckdb import DuckDBPyConnection
 
 AT_ONCE = 100
 """How many rows are in memory at once: an answer may be large."""
 OWN_COLUMNS = ("id", "status", "problem", "source", "run_id", "_simulated")
 """What batchrun tells of a document, besides the columns of its row. `id` is what `doc_id` was called before."""
+ABOUT_ANSWERS = frozenset({*schema.OWN_COLUMNS, *schema.FINDING_COLUMNS} - {"doc_id"})
+"""The columns that tell of the answer instead of being in it."""
 TIME_AS_TEXT = "strftime({}, '%Y-%m-%dT%H:%M:%SZ')"
 """A time with its zone, as text in UTC: DuckDB 1 hands such a time over with pytz only."""
 
@@ -41,14 +44,13 @@ class Export:
     """Whether a table has all columns, whose names begin with an underscore too."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ExportRows:
     """The wanted rows, which are read as often as a format needs them."""
 
     connection: "DuckDBPyConnection"
     names: Sequence[str]
-    """The columns."""
-    times: frozenset[str]
+    times: set[str]
     """The columns of times with a zone, in lower case."""
     wanted: str
     """The part of the query behind the columns."""
@@ -65,24 +67,16 @@ class ExportRows:
         ]
         return f"select {', '.join(shown)} {self.wanted}"
 
-    def execute(self, query: str) -> "DuckDBPyConnection":
-        """Run a query with the values of this one."""
-        return self.connection.execute(query, self.values)
-
     def each(self, time: str = TIME_AS_TEXT) -> Iterator[Sequence[object]]:
         """Yield the rows one by one."""
-        found = self.execute(self.query(time))
+        found = self.connection.execute(self.query(time), self.values)
         while rows := found.fetchmany(AT_ONCE):
             yield from rows
 
-    def relation(self) -> "DuckDBPyRelation":
-        """Return the rows for readers of whole columns."""
-        return self.connection.sql(self.query(), params=self.values)
-
-    def count(self) -> int:
-        """Count the rows."""
-        counted = self.execute(f"select count(*) from ({self.query()})").fetchone()
-        return int(counted[0]) if counted else 0
+    def number(self, query: str) -> int:
+        """Return the one number that a query with these values tells."""
+        (number,) = self.connection.execute(query, self.values).fetchone() or (0,)
+        return int(number)
 
 
 def rows_wanted(
@@ -96,7 +90,8 @@ def rows_wanted(
     import duckdb
 
     own = own_names(OWN_COLUMNS, columns(connection, "main", table))
-    values, conditions = conditions_of(export, own)
+    values = {"job": job, "statuses": statuses(export.statuses)}
+    conditions = list(conditions_of(export, own, values))
     mark = f", true as {own['_simulated']}" if simulated else ""
     wanted = (
         f"from (select d.doc_id, d.doc_id as {own['id']}, d.status as {own['status']}, d.reason as {own['problem']},"
@@ -106,63 +101,44 @@ def rows_wanted(
         f" where {' and '.join(conditions)} order by doc_id"
     )
     wanted += f" limit {export.selection.limit}" if export.selection.limit else ""
-    values["job"] = job
     try:
         described = connection.execute(f"select * from (select * {wanted}) limit 0", values).description
     except duckdb.Error as error:
         raise not_understood(error) from error
-    hidden = hidden_columns(export, own)
-    shown = [name for name, *_ in described if name not in hidden]
-    named = export.columns or [name for name in shown if not is_left_out(name, export, own)]
-    if simulated and export.format != "table" and own["_simulated"] not in named:
-        named = [*named, own["_simulated"]]
+    same = ("status", "problem", "source") if export.statuses == ("succeeded",) else ()
+    hidden = {own[name] for name in ("id", "run_id", *same, *(["_simulated"] if export.format == "table" else []))}
+    every = [name for name, *_ in described if name not in hidden]
+    beside = set() if export.all_columns or export.format != "table" else ABOUT_ANSWERS.difference(own.values())
+    names = list(export.columns) or [name for name in every if name not in beside]
+    if simulated and export.format != "table" and own["_simulated"] not in names:
+        names.append(own["_simulated"])
     # In a file of an earlier version, which others keep from being changed, this time has no zone.
     times = {"_finished_at", *(name.lower() for name, type_, *_ in described if "WITH TIME ZONE" in str(type_))}
-    return ExportRows(
-        connection=connection,
-        names=named,
-        times=frozenset(times),
-        wanted=wanted,
-        values=values,
-        simulated=simulated,
-        left_out=0 if export.columns else len(shown) - len(named),
-    )
+    left_out = 0 if export.columns else len(every) - len(names)
+    return ExportRows(connection, names, times, wanted, values, simulated, left_out)
 
 
-def conditions_of(export: Export, own: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
-    """Return the conditions of SQL that choose the wanted documents, and the values in these conditions."""
-    selection, values = export.selection, dict[str, Any](statuses=statuses(export.statuses))
-    conditions = [f"{own['status']} in (select unnest($statuses))"]
+def conditions_of(export: Export, own: dict[str, str], values: dict[str, Any]) -> Iterator[str]:
+    """Yield the conditions of SQL that choose the wanted documents, and add the values that they speak of."""
+    selection = export.selection
+    yield f"{own['status']} in (select unnest($statuses))"
     if export.run_id:
-        conditions.append(f"{own['run_id']} = $run")
         values["run"] = export.run_id
+        yield f"{own['run_id']} = $run"
     if selection.ids:
-        conditions.append("doc_id in (select unnest($ids))")
         values["ids"] = sorted(selection.ids)
+        yield "doc_id in (select unnest($ids))"
     if selection.sources:
-        source = own["source"]
+        values["sources"], source = list(selection.sources), own["source"]
         file = f"split_part({source}, '#', 1)"
-        matching = f"list_filter($sources, lambda pattern: {source} glob pattern or {file} glob pattern)"
-        conditions.append(f"len({matching}) > 0")
-        values["sources"] = list(selection.sources)
+        yield f"len(list_filter($sources, lambda pattern: {source} glob pattern or {file} glob pattern)) > 0"
     if selection.where:
-        conditions.append(f"({selection.where}\n)")
-    return values, conditions
+        yield f"({selection.where}\n)"
 
 
-def hidden_columns(export: Export, own: dict[str, str]) -> set[str]:
-    """Return the columns that would say the same on every line, or the same as another one."""
-    same = ("status", "problem", "source") if export.statuses == ("succeeded",) else ()
-    return {own[name] for name in ("id", "run_id", *same)} | (
-        {own["_simulated"]} if export.format == "table" else set()
-    )
-
-
-def is_left_out(name: str, export: Export, own: dict[str, str]) -> bool:
-    """Return whether a column is about the answer instead of in it, and a table leaves such columns out."""
-    if export.format != "table" or export.all_columns or name in own.values():
-        return False
-    return name in {*schema.OWN_COLUMNS, *schema.FINDING_COLUMNS} - {"doc_id"}
+def as_cell(value: object) -> object:
+    """Return a value for a cell: lists and objects as JSON, the rest as it is."""
+    return readable_json(value) if isinstance(value, list | dict) else value
 
 
 def statuses(words: Sequence[str]) -> list[str]:

@@ -6,36 +6,27 @@ import tempfile
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from batchrun.cli.export_formats import as_cell
+from batchrun.cli.export_rows import ExportRows, as_cell
 from batchrun.errors import UsageProblem
 from batchrun.escaping import escape_control
 
-if TYPE_CHECKING:
-    from batchrun.cli.export_rows import ExportRows
-
-MOST_ROWS = 1_048_575
-"""How many rows a sheet has below the row of names."""
-MOST_CHARACTERS = 32_767
-"""How many UTF-16 units a cell holds."""
-MOST_DIGITS = 15
-"""How many digits a number in a cell keeps."""
-FIRST_YEAR = 1900
-"""The first year that a date in a cell can have."""
+MOST_ROWS, MOST_CHARACTERS, MOST_DIGITS, FIRST_YEAR = 1_048_575, 32_767, 15, 1900
+"""What a sheet holds below its first row, a cell in UTF-16 units, a number, and a date, by the limits of Excel."""
 WHOLE = {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "use_zip64": True}
 FORMATS = {"head": {"bold": True}, "date": {"num_format": "yyyy-mm-dd"}, "time": {"num_format": "yyyy-mm-dd hh:mm:ss"},
            "utc": {"num_format": 'yyyy-mm-dd hh:mm:ss" UTC"'}}  # fmt: skip
 
 
-def write_workbook(rows: "ExportRows", output: Path) -> int:
+def write_workbook(rows: ExportRows, output: Path) -> int:
     """Write the rows to a file, once the whole workbook is made. Returns the number of rows.
 
     Raises UsageProblem for more rows, or longer texts, than a sheet holds: nothing is cut, and nothing is written then.
     """
     import xlsxwriter
 
-    if (number := rows.count()) > MOST_ROWS:
+    if (number := rows.number(f"select count(*) from ({rows.query()})")) > MOST_ROWS:
         raise UsageProblem(
             f"{number:,} rows are more than the {MOST_ROWS:,} that a sheet of a workbook holds.",
             hint="take fewer with --limit or --where, or name a file that ends in .csv or .parquet",
@@ -49,14 +40,13 @@ def write_workbook(rows: "ExportRows", output: Path) -> int:
     return number
 
 
-def _fill(workbook: Any, rows: "ExportRows") -> None:
+def _fill(workbook: Any, rows: ExportRows) -> None:
     formats = {name: workbook.add_format(keys) for name, keys in FORMATS.items()}
     sheet = workbook.add_worksheet("SIMULATED rows" if rows.simulated else "rows")
     workbook.set_properties({"comments": "SIMULATED: no model has answered." if rows.simulated else ""})
     sheet.freeze_panes(1, 0)
     sheet.set_column(0, len(rows.names) - 1, 16)
-    for column, name in enumerate(rows.names):
-        sheet.write_string(0, column, name, formats["head"])
+    sheet.write_row(0, 0, rows.names, formats["head"])
     for row_no, row in enumerate(rows.each("cast({} as timestamp)"), 1):
         for column, (name, value) in enumerate(zip(rows.names, row, strict=True)):
             _write(sheet, (row_no, column), value, formats, name=name, utc=name.lower() in rows.times)

@@ -3,11 +3,15 @@
 import contextlib
 import gc
 import re
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.cli.interrupts import halting_on_signals, run_async
@@ -89,7 +93,7 @@ class ShownRun(Observer):
 
     def heard(self, event: Event) -> None:
         """Show and log an event."""
-        if isinstance(event, Tick) and self.progress.draws:
+        if isinstance(event, Tick):
             self.progress.limit = limit_in_use(self.opened)
         self.progress(event)
         self.log(event)
@@ -135,12 +139,14 @@ def run_job(
     options = submit_options(flags, exact=exact, simulated=profile is not None)
     online = online_of(approved) if approved else None
     counts = approved is None or online is not None  # a plan is made again as it was made
+    progress = Progress(terminal, flags["progress"])
+    progress.planning("starting", 0)
     options = replace(options, online=online, rescans=rescans, rereads=rereads, reasks_all=reasks_all)
     with (
-        Progress(terminal, flags["progress"]) as progress,
+        closing(progress),
         Log(flags["log"], terminal) as log,
         open_job(path, simulated=profile is not None, to_run=True) as opened,
-        provider_of(profile, flags["speed"], terminal, progress.say) as provider,
+        provider_of(profile, flags["speed"], terminal) as provider,
     ):
         shown = ShownRun(opened, path, terminal, progress=progress, log=log)
         others = observers_of(opened, RunFiles(), warn=terminal.say)
@@ -286,13 +292,8 @@ def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def provider_of(
-    profile: str | None, speed: float, terminal: Terminal, say: Callable[[str], None] | None = None
-) -> Iterator[ProviderFactory]:
-    """The real API, or a simulator that lives as long as the run. Raises UsageProblem for an unusable address.
-
-    `say` tells a person of an unusual address, if the terminal is not to.
-    """
+def provider_of(profile: str | None, speed: float, terminal: Terminal) -> Iterator[ProviderFactory]:
+    """The real API, or a simulator that lives as long as the run. Raises UsageProblem for an unusable address."""
     gc.disable()  # the import makes 160,000 objects that stay: every collection would visit these objects in vain
     from batchrun.providers.anthropic.provider import AnthropicFactory
 
@@ -303,7 +304,8 @@ def provider_of(
         with contextlib.suppress(EnvironmentProblem):  # there is no key, which matters if something is to be sent
             endpoint = factory.endpoint()
             if not (endpoint.is_default or terminal.quiet or terminal.json):
-                (say or terminal.say)(f"requests go to {endpoint.words}")
+                with tqdm.external_write_mode(sys.stderr):  # beside the words that a bar has before the run
+                    terminal.say(f"requests go to {endpoint.words}")
         yield factory
         return
     from batchrun.simulator.http.server import running_simulator

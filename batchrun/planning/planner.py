@@ -59,10 +59,6 @@ ONLINE = 30
 """How many requests the API counts by default: they give the factor to one or two percent."""
 
 
-def nobody(phase: str, documents: int) -> None:
-    """Hear nothing."""
-
-
 @dataclass
 class Planner:
     """Plans one job; `plan` may be called once."""
@@ -92,7 +88,7 @@ class Planner:
     """Whether documents are asked for all fields again, whatever is answered."""
     partial_answers: bool = False
     """Whether requests are sent although most replies are expected to be cut off."""
-    planning: Callable[[str, int], None] = nobody
+    planning: Callable[[str, int], None] = lambda *_: None
     """Hears how far `plan` is: what is being done, and how many documents were found until now."""
     template: RequestTemplate = field(init=False)
     calibration: CalibrationData = field(init=False)

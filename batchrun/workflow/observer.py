@@ -24,10 +24,7 @@ class Observer:
         """
 
     def planning(self, phase: str, documents: int) -> None:
-        """Hear how far the planning is, before `planned`: it is `reading`, `counting` or `asking` the API for counts.
-
-        So many documents have been found until now. Nothing is awaited meanwhile.
-        """
+        """Hear that the planning is `reading`, `counting`, or `asking` the API, with so many documents found so far."""
 
     def calibrated(self, found: CascadeCalibration) -> None:
         """Hear of the threshold of a cascade, before the rest of the documents is sent."""

@@ -28,7 +28,7 @@ from batchrun.job.source_sections import FILE_COLUMNS, FilesSourceSection
 from batchrun.job.spec import BatchSection
 from batchrun.job.tune_section import is_tuned
 from batchrun.planning.cascade_threshold import calibrated_chain, calibration_problem
-from batchrun.planning.planner import Planner, nobody
+from batchrun.planning.planner import Planner
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
@@ -213,7 +213,7 @@ class SubmitOptions:
     """How many requests the API counts for the plan, if the plan asks the API; None for the usual number."""
     typed: tuple[str, ...] = ()
     """The command, as in `Plan.typed`."""
-    planning: Callable[[str, int], None] = nobody
+    planning: Callable[[str, int], None] = lambda *_: None
     """Hears how far the planning is, as an observer does."""
     speed: float = 1.0
     """The speed of the simulator's clock, by which batches at the simulator are polled."""

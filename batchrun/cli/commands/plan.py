@@ -127,7 +127,7 @@ def plan(
         counter_of(online, simulate, terminal) as counter,
     ):
         planner = opened.planner(options)
-        with progress:
+        with contextlib.closing(progress):
             made = run_async(planner.plan(selection, counter=counter, online=online or ONLINE))
         refused = opened.obstacle(made)
         guessed = planner.planned.guessed_encodings(limit=MOST_GUESSED)

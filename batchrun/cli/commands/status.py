@@ -46,11 +46,9 @@ def status(
     while True:
         found = chosen(run or ("last" if check else None), ledger, simulated=simulate, watch=watch)
         is_over = not watch or all(story.state != "running" for story in found.stories)
-        if repaint and is_over:
-            repaint.erase()
-        if repaint and not is_over:
-            repaint.draw("\n".join(blocks(found, terminal)).split("\n"))
-        elif found != shown:
+        if repaint:
+            repaint.draw([] if is_over else "\n".join(blocks(found, terminal)).split("\n"))
+        if found != shown and (is_over or not repaint):
             show(found, terminal)
             shown = found
         if is_over:

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from batchrun.catalog.money import dollars
-from batchrun.cli.views.format import cut, duration
+from batchrun.cli.views.format import cut, duration, iso
 from batchrun.cli.views.metrics_text import share_fields
 from batchrun.escaping import escape_control, shown_path
 from batchrun.outcome import Outcome
 from batchrun.store.reports.live import LastError, LiveRun
 from batchrun.store.reports.runs import RunStory
-from batchrun.store.reports.utilisation import Shares, binding
+from batchrun.store.reports.utilisation import Shares
 
 BINDS = 0.8
 """From which share of a limit on the limit is what keeps a run from being faster."""
@@ -54,11 +54,9 @@ def error_words(error: LastError) -> str:
 
 def live_fields(live: LiveRun) -> dict[str, object]:
     """Return how a run in progress stands, for programs."""
-    bound = binding(live.shares)
     return {
         "counts": counts_of(live),
         "eta_s": live.left_s and round(live.left_s, 1),
         "limits": share_fields(live.shares),
-        "binding": bound and bound.name.lower(),
-        "errors": [{"doc_id": one.doc_id, "what": one.what, "why": one.why} for one in live.errors],
+        "errors": [{**one._asdict(), "ended_at": iso(one.ended_at)} for one in live.errors],
     }

@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Self, assert_never
+from typing import TYPE_CHECKING, Any, assert_never
 
 from tqdm import tqdm
 
@@ -70,21 +70,9 @@ class Progress:
         self._last_json = 0.0
         self._has_shown_waiting = False
 
-    def __enter__(self) -> Self:
-        self.planning("starting", 0)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    @property
-    def draws(self) -> bool:
-        """Whether a bar is drawn."""
-        return self._mode == "bar"
-
     def planning(self, phase: str, documents: int) -> None:
         """Show on a terminal, until `close`, what goes on before the run."""
-        if not self.draws:
+        if self._mode != "bar":
             return
         words = PHASES.get(phase, phase)
         words += f": {documents:,}" if documents else ""
@@ -98,9 +86,8 @@ class Progress:
         try:
             self._show(event)
         except OSError:  # the terminal of the bar has gone; the run goes on without being watched
-            self._mode = "none"
+            self._bar, self._mode = None, "none"
             self._over.set()
-            self._bar = None
 
     def _show(self, event: Event) -> None:
         match event:
@@ -136,21 +123,16 @@ class Progress:
             self._bar.close()
         self._bar = self._ticker = None
 
-    def say(self, text: str) -> None:
-        """Write a line beside the bar, or without a bar as any other line."""
-        if self._bar is not None:
-            tqdm.write(text, file=sys.stderr)
-        else:
-            self._terminal.say(text)
-
     def write(self, text: str) -> None:
         """Write a line beside the bar."""
         if self._terminal.quiet > 1 or self._terminal.json:
             return
-        if self._mode == "lines":
+        if self._bar is not None:
+            tqdm.write(text, file=sys.stderr)
+        elif self._mode == "lines":
             self._info(text.strip())
         else:
-            self.say(text)
+            self._terminal.say(text)
 
     # --- what is shown
 
@@ -184,7 +166,7 @@ class Progress:
                 f"run={event.run_id} start job={event.job} docs={event.to_send}"
                 f" budget={dollars(event.cap_nusd)[1:]}{' resumed' if event.resumed else ''}"
             )
-        if self.draws:
+        if self._mode == "bar":
             is_batch = event.route == "batch"
             first = "" if is_batch else "waiting for the first answer"
             self._draw(total=event.to_send, desc=event.job, bar_format=BATCH_BAR if is_batch else BAR, postfix=first)

@@ -23,7 +23,7 @@ class Repaint:
         self._drawn: Sequence[str] = ()
 
     def draw(self, lines: Sequence[str]) -> None:
-        """Draw lines over the last ones, as many as the terminal has room for."""
+        """Draw lines over the last ones, as many as the terminal has room for. No lines erase what was drawn."""
         size = shutil.get_terminal_size()
         room = max(1, size.lines - 1)
         if len(lines) > room:
@@ -32,11 +32,6 @@ class Repaint:
         text = "".join(f"{line}\x1b[K\n" for line in lines)
         click.echo(f"{self._back(size.columns)}{text}\x1b[J", nl=False, color=True)
         self._drawn = lines
-
-    def erase(self) -> None:
-        """Take away what was drawn, for text that stays."""
-        click.echo(f"{self._back(shutil.get_terminal_size().columns)}\x1b[J", nl=False, color=True)
-        self._drawn = ()
 
     def _back(self, columns: int) -> str:
         """Return what moves the cursor to the first line: a terminal that was made narrower has broken long lines."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
-from batchrun.cli.export_formats import as_cell
+from batchrun.cli.export_rows import as_cell
 from batchrun.cli.views.format import count, cut
 from batchrun.escaping import columns_of, escape_control
 

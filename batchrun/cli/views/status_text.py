@@ -36,7 +36,7 @@ HEADER = ("RUN", "JOB", "STATE", "DONE", "PROBLEMS", "COST", "RESERVED", "BUDGET
 EXPENDABLE = ("RESERVED", "BUDGET", "STARTED (UTC)", "PROBLEMS")
 """The columns that a narrow terminal goes without, the first one first."""
 WATCHED = 5
-"""How many runs are watched together, besides those in progress."""
+"""How many runs are watched together; those in progress come first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +78,8 @@ def chosen(run: str | None, given: Path | None, *, simulated: bool = False, watc
             by_ledger[path] = [truly(story, path) for story in run_stories(opened)]
     stories = sorted(itertools.chain(*by_ledger.values()), key=lambda story: story.started_at, reverse=True)
     if run is None:
-        running = [story for story in stories if story.state == "running"]
-        others = [story for story in stories if story.state != "running"]
-        shown = [*running, *others[:WATCHED]] if watch else stories
-        return Shown(shown, None, place, live_runs(by_ledger) if watch else {})
+        running_first = sorted(stories, key=lambda story: story.state != "running")[:WATCHED]
+        return Shown(running_first, None, place, live_runs(by_ledger)) if watch else Shown(stories, None, place)
     for path, some in by_ledger.items():
         if one := match_run(some, place.name(run)):
             detail = detail_of(one, path, root=place.root, job_path=place.job_path(one))
@@ -148,7 +146,10 @@ def blocks(shown: Shown, terminal: Terminal) -> Iterator[str]:
     lines = [HEADER, *(row(story) for story in stories)]
     if not any(story.held_nusd for story in shown.stories):
         lines = without("RESERVED", lines)
-    yield table(*narrowed(lines, width), width=width)
+    for name in EXPENDABLE:
+        if width and columns_of(max(table(lines[0], lines[1:]).split("\n"), key=columns_of)) > width:
+            lines = without(name, lines)
+    yield table(lines[0], lines[1:], width=width)
     for story in shown.stories:
         if live := shown.live.get(story.run_id):
             heading = [] if shown.detail else [f"run {story.run_id}"]
@@ -244,17 +245,9 @@ def row(story: RunStory) -> tuple[str, ...]:
     )
 
 
-def narrowed(lines: list[tuple[str, ...]], width: int | None) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Leave out columns until the table fits. Returns the header and the lines below."""
-    for name in EXPENDABLE:
-        if width and name in lines[0] and max(map(columns_of, table(lines[0], lines[1:]).split("\n"))) > width:
-            lines = without(name, lines)
-    return lines[0], lines[1:]
-
-
 def without(name: str, lines: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Leave out one column."""
-    at = lines[0].index(name)
+    """Leave out one column, if it is there."""
+    at = lines[0].index(name) if name in lines[0] else len(lines[0])
     return [(*cells[:at], *cells[at + 1 :]) for cells in lines]
 
 

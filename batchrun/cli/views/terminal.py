@@ -16,7 +16,7 @@ import click
 
 from batchrun.cli.next_command import COMMAND, as_called
 from batchrun.errors import BatchrunError, Busy, ExitCode
-from batchrun.escaping import escape_control, in_ascii, readable_json
+from batchrun.escaping import escape_control, readable_json
 from batchrun.masking import masked
 
 QUIET = re.compile("-q+")
@@ -76,10 +76,7 @@ class Terminal:
     def _write(self, text: str, stream: TextIO) -> None:
         """Write. A reader that has gone, or a log on a full disk, must not end the work in progress."""
         try:
-            try:
-                click.echo(text, file=stream, nl=False, color=True)
-            except UnicodeEncodeError:
-                click.echo(in_ascii(text), file=stream, nl=False, color=True)
+            click.echo(text, file=stream, nl=False, color=True)
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from batchrun.outcome import Outcome
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
 from batchrun.store.ledger.run_plans import run_outcomes
-from batchrun.store.reports.runs import by_name
 from batchrun.store.reports.utilisation import MINUTE_S, Shares, highest, utilisation
 
 MEASURED_S, LEAST_MEASURED_S = 300.0, 5.0
@@ -25,15 +25,12 @@ where run_no = ? and latency_s is not null and ended_at > ?
 """
 
 
-@dataclass(frozen=True, slots=True)
-class LastError:
-    """An attempt that brought no row."""
+class LastError(NamedTuple):
+    """An attempt that brought no row. `what` is its outcome, or why there is no reply, such as `http_529`."""
 
     ended_at: float | None
-    """In seconds since 1970."""
     doc_id: str
     what: str
-    """The outcome, or the cause why there is no reply, such as `http_529`."""
     why: str
 
 
@@ -54,12 +51,11 @@ class LiveRun:
 def live_run(ledger: Ledger, run_no: int, *, now: float, errors: int = 3) -> LiveRun:
     """Look at a run in progress. `now` is in seconds since 1970."""
     outcomes = run_outcomes(ledger, run_no)
-    last = by_name(ledger.connection.execute(ERRORS, (run_no, errors)))
     return LiveRun(
         outcomes=outcomes,
         left_s=_left_s(ledger, run_no, pending=outcomes.get(None, 0), now=now),
         shares=recent_shares(ledger, run_no, now=now),
-        errors=[LastError(**row) for row in last],
+        errors=[LastError(*row) for row in ledger.connection.execute(ERRORS, (run_no, errors))],
     )
 
 

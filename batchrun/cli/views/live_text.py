@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from batchrun.catalog.money import dollars
 from batchrun.cli.views.format import cut, duration, iso
-from batchrun.cli.views.metrics_text import share_fields
+from batchrun.cli.views.metrics_text import LEAST_SHARE, share_fields
 from batchrun.escaping import escape_control, shown_path
 from batchrun.outcome import Outcome
 from batchrun.store.reports.live import LastError, LiveRun
@@ -28,8 +28,8 @@ def live_lines(story: RunStory, live: LiveRun, *, now: datetime, width: int | No
     spent = dollars(story.committed_nusd - story.held_nusd)
     yield f"  spent    {spent}{pretend} of {dollars(story.cap_nusd)}{share}{reserved}"
     yield f"  outcomes {' · '.join(f'{outcome} {number:,}' for outcome, number in counts_of(live).items())}"
-    if live.shares:
-        yield f"  limits   {limits_words(live.shares)}"
+    if limits := limits_words(live.shares):
+        yield f"  limits   {limits}"
     for number, error in enumerate(live.errors):
         yield cut(f"  {'' if number else 'errors':<9}{error_words(error)}", width)
 
@@ -42,8 +42,8 @@ def counts_of(live: LiveRun) -> dict[str, int]:
 
 def limits_words(shares: Shares) -> str:
     """`input tokens 93% binds · requests 6%`: the limits that the last minute or two have used, the largest first."""
-    each = sorted(shares.items(), key=lambda one: -one[1])
-    return " · ".join(f"{limit} {share:.0%}{' binds' if share >= BINDS else ''}" for limit, share in each)
+    each = sorted(((share, limit) for limit, share in shares.items() if share >= LEAST_SHARE), reverse=True)
+    return " · ".join(f"{limit} {share:.0%}{' binds' if share >= BINDS else ''}" for share, limit in each)
 
 
 def error_words(error: LastError) -> str:

@@ -27,7 +27,7 @@ class Repaint:
         size = shutil.get_terminal_size()
         room = max(1, size.lines - 1)
         if len(lines) > room:
-            lines = [*lines[: room - 1], f"… {len(lines) - room + 1} more lines: make the window higher"]
+            lines = [*lines[: room - 1], f"… {len(lines) - room + 1} more lines"]
         lines = [cut(line, size.columns) for line in lines]
         text = "".join(f"{line}\x1b[K\n" for line in lines)
         click.echo(f"{self._back(size.columns)}{text}\x1b[J", nl=False, color=True)

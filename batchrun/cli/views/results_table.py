@@ -70,7 +70,7 @@ def fitted(cell: str, size: int, *, cuts: bool = True) -> str:
 
 def stacked(names: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> Iterator[str]:
     """Yield each row as a heading, the value of its first column, and a line for every other column."""
-    label = min(max(map(columns_of, names)), width // 3)
+    label = min(max(map(columns_of, names[1:]), default=0), width // 3)
     for row in rows:
         yield cut(row[0], width)
         for name, cell in list(zip(names, row, strict=True))[1:]:

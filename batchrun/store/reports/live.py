@@ -10,7 +10,7 @@ from batchrun.store.ledger.run_metrics import RunMetrics
 from batchrun.store.ledger.run_plans import run_outcomes
 from batchrun.store.reports.utilisation import MINUTE_S, Shares, highest, utilisation
 
-MEASURED_S, LEAST_MEASURED_S = 300.0, 5.0
+MEASURED_S, LEAST_MEASURED_S = 120.0, 5.0
 """The last seconds whose speed tells when a run ends, and the seconds after which the speed tells anything."""
 LOOKED_AT = 10_000
 """Among how many of the latest attempts the last errors are looked for."""

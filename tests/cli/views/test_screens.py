@@ -36,11 +36,10 @@ STARTED = RunStarted(
 
 
 def watched_stderr(monkeypatch: pytest.MonkeyPatch) -> Screen:
-    """Stderr as a terminal of 80 columns, on which bars tick fast."""
+    """Stderr as a terminal, on which bars tick fast."""
     screen = Screen()
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setattr(progress, "TICK_S", 0.001)
-    monkeypatch.setenv("COLUMNS", "80")
     return screen
 
 
@@ -82,7 +81,6 @@ def test_a_bar_ticks_before_the_first_answer_and_names_the_limit(monkeypatch: py
     problem, bar = stderr.shown
     assert problem.rstrip() == "  invalid   nda   no title"
     assert re.search(r"1/1200 .*, \$10\.49/\$40\.00 · 1 invalid · input 93%", bar)
-    assert len(bar) <= 80
 
 
 @pytest.mark.parametrize("mode", ["lines", "none"])
@@ -175,7 +173,7 @@ def test_through_a_pipe_nothing_is_said_twice(
     ran = batchrun("status --watch")
     assert ran.out.count("RUN ") == 1
     assert "\x1b" not in ran.out
-    assert "please wait " * 20 in ran.out + " ", "nothing is cut"
+    assert "please wait " * 19 + "please wait\n" in ran.out, "nothing is cut"
     (told,) = batchrun("status trial --json").events
     assert told["counts"] == {"succeeded": 1, "invalid": 1, "pending": 1}
     assert told["limits"] == {"requests": 0.054, "input_tokens": 0.93, "output_tokens": None}

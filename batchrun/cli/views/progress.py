@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, assert_never
 
 from tqdm import tqdm
@@ -72,20 +73,24 @@ class Progress:
 
     def planning(self, phase: str, documents: int) -> None:
         """Show on a terminal, until `close`, what goes on before the run."""
-        if self._mode != "bar":
-            return
-        words = PHASES.get(phase, phase)
-        words += f": {documents:,}" if documents else ""
-        if self._bar is None:
-            self._draw(desc=words, bar_format="{desc}  {elapsed}", leave=False)
-        else:
-            self._bar.desc = words  # the ticker shows the words
+        words = PHASES.get(phase, phase) + (f": {documents:,}" if documents else "")
+        if self._bar is not None:
+            self._bar.desc = words  # which the ticker shows
+        elif self._mode == "bar":
+            with self._watched():
+                self._draw(desc=words, bar_format="{desc}  {elapsed}", leave=False)
 
     def __call__(self, event: Event) -> None:
         """Count one event, and show the event if a person wants to see it."""
-        try:
+        with self._watched():
             self._show(event)
-        except OSError:  # the terminal of the bar has gone; the run goes on without being watched
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Go on without being watched if the terminal of the bar has gone."""
+        try:
+            yield
+        except OSError:
             self._bar, self._mode = None, "none"
             self._over.set()
 
@@ -120,7 +125,8 @@ class Progress:
         if self._ticker:
             self._ticker.join()
         if self._bar is not None:
-            self._bar.close()
+            with self._watched():
+                self._bar.close()
         self._bar = self._ticker = None
 
     def write(self, text: str) -> None:

@@ -27,9 +27,13 @@ class Tiers(Table):
     """[tiers]: the models of each tier; the first model answers, and the other models are its fallbacks."""
 
     simple: _Models | None = None
+    """The models for simple work."""
     standard: _Models | None = None
+    """The models for ordinary work."""
     complex: _Models | None = None
+    """The models for hard work."""
     critical: _Models | None = None
+    """The models for work where errors are expensive."""
 
     def models(self, tier: str) -> tuple[str, ...]:
         """Return a tier's models; none when the file does not have the tier."""
@@ -37,11 +41,14 @@ class Tiers(Table):
 
 
 class ModelBudget(Table):
-    """What all jobs that share a ledger may spend a day and a month, in UTC."""
+    """[budget.models] and [budget.tags]: what all jobs that share a ledger may spend a day and a month, in UTC."""
 
     max_cost_per_day_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_day_usd")] = None
+    """The most that all runs may cost in a day."""
     max_cost_per_month_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_month_usd")] = None
+    """The most that all runs may cost in a month."""
     max_tokens_per_day: Positive | None = None
+    """The most tokens that all runs may use in a day, input and output together."""
 
 
 class ProjectBudget(ModelBudget):
@@ -52,9 +59,11 @@ class ProjectBudget(ModelBudget):
     max_tokens: Positive | None = None
     """The cap of every run in tokens."""
     max_cost_per_document_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_document_usd")] = None
+    """The cap of all attempts that a run makes for one document."""
     allowed_models: _Models | None = None
-    """None allows all but the denied models."""
+    """The only models that jobs may use; the default allows all but the denied models."""
     denied_models: ModelNames = ()
+    """Models that no job may use."""
     models: dict[str, ModelBudget] = Field(default_factory=dict)
     """The caps of models, by name."""
     tags: dict[TagPair, ModelBudget] = Field(default_factory=dict)

@@ -77,6 +77,5 @@ def _write(sheet: Any, at: tuple[int, int], value: object, formats: Any, *, name
 
 def is_exact(number: float | Decimal) -> bool:
     """Return whether a cell keeps a number as it is. A number with more digits is written as text."""
-    return math.isfinite(number) and (
-        isinstance(number, float) or len(Decimal(number).as_tuple().digits) <= MOST_DIGITS
-    )
+    digits = Decimal(number).normalize().as_tuple().digits
+    return math.isfinite(number) and (isinstance(number, float) or len(digits) <= MOST_DIGITS)

@@ -1,6 +1,7 @@
 """`batchrun status`: the state of the runs."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -39,16 +40,17 @@ def status(
     batchrun status last --watch
     batchrun status contracts --check
     """  # noqa: D301 - \b makes click keep the lines
-    from batchrun.cli.views.repaint import Repaint, can_repaint
+    from batchrun.cli.views.repaint import can_repaint, repainted
     from batchrun.cli.views.status_text import blocks, chosen, exit_code, show
 
-    shown, repaint = None, Repaint() if watch and can_repaint() and not terminal.json else None
+    drawn: Sequence[str] = ()
+    shown, repaints = None, watch and can_repaint() and not terminal.json
     while True:
         found = chosen(run or ("last" if check else None), ledger, simulated=simulate, watch=watch)
         is_over = not watch or all(story.state != "running" for story in found.stories)
-        if repaint:
-            repaint.draw([] if is_over else "\n".join(blocks(found, terminal)).split("\n"))
-        if found != shown and (is_over or not repaint):
+        if repaints:
+            drawn = repainted(drawn, [] if is_over else "\n".join(blocks(found, terminal)).split("\n"))
+        if found != shown and (is_over or not repaints):
             show(found, terminal)
             shown = found
         if is_over:

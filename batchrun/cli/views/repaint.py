@@ -16,24 +16,17 @@ def can_repaint() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-class Repaint:
-    """A few lines that are drawn again and again in one place. What was drawn last stays."""
+def repainted(before: Sequence[str], lines: Sequence[str]) -> Sequence[str]:
+    """Draw lines over those that stand there from before, as many as the terminal has room for. Returns what is drawn.
 
-    def __init__(self) -> None:
-        self._drawn: Sequence[str] = ()
-
-    def draw(self, lines: Sequence[str]) -> None:
-        """Draw lines over the last ones, as many as the terminal has room for. No lines erase what was drawn."""
-        size = shutil.get_terminal_size()
-        room = max(1, size.lines - 1)
-        if len(lines) > room:
-            lines = [*lines[: room - 1], f"… {len(lines) - room + 1} more lines"]
-        lines = [cut(line, size.columns) for line in lines]
-        text = "".join(f"{line}\x1b[K\n" for line in lines)
-        click.echo(f"{self._back(size.columns)}{text}\x1b[J", nl=False, color=True)
-        self._drawn = lines
-
-    def _back(self, columns: int) -> str:
-        """Return what moves the cursor to the first line: a terminal that was made narrower has broken long lines."""
-        rows = sum(max(1, -(-columns_of(click.unstyle(line)) // columns)) for line in self._drawn)
-        return f"\r\x1b[{rows}A" if rows else "\r"
+    A terminal that was made narrower meanwhile has broken the lines from before.
+    """
+    size = shutil.get_terminal_size()
+    room = max(1, size.lines - 1)
+    if len(lines) > room:
+        lines = [*lines[: room - 1], f"… {len(lines) - room + 1} more lines"]
+    drawn = [cut(line, size.columns) for line in lines]
+    rows = sum(max(1, -(-columns_of(line) // size.columns)) for line in before)
+    back, text = f"\x1b[{rows}A" if rows else "", "".join(f"{line}\x1b[K\n" for line in drawn)
+    click.echo(f"\r{back}{text}\x1b[J", nl=False, color=True)
+    return drawn

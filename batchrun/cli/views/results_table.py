@@ -7,13 +7,9 @@ from batchrun.cli.export_rows import as_cell
 from batchrun.cli.views.format import count, cut
 from batchrun.escaping import columns_of, escape_control
 
-LEAST_WIDTH = 60
-"""On how many columns of a terminal a table is not tried."""
-READABLE = 12
-"""To how many columns a column of the table may shrink."""
-LONGEST_PADDED = 60
-"""The widest column that is kept straight where nothing is cut."""
-GAP = 2
+LEAST_WIDTH, READABLE, MOST_PADDED, GAP = 60, 12, 60, 2
+"""The narrowest terminal on which values are shortened, the least that is left of a column then, the widest column that
+is kept straight in a pipe, and the space between columns; all in columns of a terminal."""
 Row = Sequence[object]
 
 
@@ -50,7 +46,7 @@ def column_widths(natural: Sequence[int], width: int | None) -> list[int] | None
     A width of None shortens nothing. Returns None if some column would not be readable.
     """
     if width is None:
-        return [min(size, LONGEST_PADDED) for size in natural]
+        return [min(size, MOST_PADDED) for size in natural]
     left = width - GAP * (len(natural) - 1)
     if sum(natural) <= left:
         return list(natural)

@@ -10,10 +10,9 @@ from batchrun.store.ledger.run_metrics import RunMetrics
 from batchrun.store.ledger.run_plans import run_outcomes
 from batchrun.store.reports.utilisation import MINUTE_S, Shares, highest, utilisation
 
-MEASURED_S, LEAST_MEASURED_S = 120.0, 5.0
-"""The last seconds whose speed tells when a run ends, and the seconds after which the speed tells anything."""
-LOOKED_AT = 10_000
-"""Among how many of the latest attempts the last errors are looked for."""
+MEASURED_S, LEAST_MEASURED_S, LOOKED_AT = 120.0, 5.0, 10_000
+"""The last seconds whose speed tells when a run ends, the seconds after which the speed tells anything, and the number
+of the latest attempts among which the last errors are looked for."""
 ERRORS = f"""
 select ended_at, doc_id, coalesce(outcome, cause, state) as what, coalesce(reason, message, '') as why from (
     select * from attempts indexed by attempts_run where run_no = ? order by attempt_no desc limit {LOOKED_AT})

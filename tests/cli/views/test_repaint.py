@@ -5,7 +5,7 @@ import sys
 import pytest
 from terminal_screen import Screen
 
-from batchrun.cli.views.repaint import Repaint, can_repaint
+from batchrun.cli.views.repaint import can_repaint, repainted
 
 
 def small_screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
@@ -19,27 +19,27 @@ def small_screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 
 
 def test_the_last_lines_take_the_place_of_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen, repaint = small_screen(monkeypatch), Repaint()
-    repaint.draw(["one", "two", "three"])
-    repaint.draw(["1", "", "a longer line, which is cut"])
+    screen = small_screen(monkeypatch)
+    drawn = repainted([], ["one", "two", "three"])
+    drawn = repainted(drawn, ["1", "", "a longer line, which is cut"])
     assert screen.shown == ["$ watch", "1", "", "a longer line, whic…"]
-    repaint.draw(["last"])
+    drawn = repainted(drawn, ["last"])
     assert screen.shown == ["$ watch", "last"]
-    repaint.draw([])
+    assert repainted(drawn, []) == []
     assert screen.shown == ["$ watch"]
 
 
 def test_no_more_lines_are_drawn_than_the_terminal_has(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = small_screen(monkeypatch)
-    Repaint().draw(list("abcdef"))
+    repainted([], list("abcdef"))
     assert screen.shown == ["$ watch", "a", "b", "c", "… 3 more lines"]
 
 
 def test_lines_that_a_narrower_terminal_has_broken_are_drawn_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    screen, repaint = small_screen(monkeypatch), Repaint()
-    repaint.draw(["0123456789" * 2, "x"])
+    screen = small_screen(monkeypatch)
+    drawn = repainted([], ["0123456789" * 2, "x"])
     monkeypatch.setenv("COLUMNS", "10")
-    repaint.draw(["y"])
+    repainted(drawn, ["y"])
     assert "\x1b[3A" in screen.getvalue(), "the first line had become two"
 
 

@@ -1,7 +1,6 @@
 """`batchrun status`: the state of the runs."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -43,7 +42,7 @@ def status(
     from batchrun.cli.views.repaint import can_repaint, repainted
     from batchrun.cli.views.status_text import blocks, chosen, exit_code, show
 
-    drawn: Sequence[str] = ()
+    drawn: list[str] = []
     shown, repaints = None, watch and can_repaint() and not terminal.json
     while True:
         found = chosen(run or ("last" if check else None), ledger, simulated=simulate, watch=watch)

@@ -16,7 +16,7 @@ def can_repaint() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def repainted(before: Sequence[str], lines: Sequence[str]) -> Sequence[str]:
+def repainted(before: Sequence[str], lines: Sequence[str]) -> list[str]:
     """Draw lines over those that stand there from before, as many as the terminal has room for. Returns what is drawn.
 
     A terminal that was made narrower meanwhile has broken the lines from before.

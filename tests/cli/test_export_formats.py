@@ -19,7 +19,8 @@ from batchrun.escaping import readable_json
 
 QUERY = """
 from (values
-    ('1 ä', '=1+1', 12, 1.5::double, date '2026-01-31', timestamptz '2026-01-31 12:00:00+00', true, ['ü'], 0.1::decimal(38, 9)),
+    ('1 ä', '=1+1', 12, 1.5::double, date '2026-01-31', timestamptz '2026-01-31 12:00:00+00', true, ['ü'],
+        0.1::decimal(38, 9)),
     ('2 b', null, 12345678901234567, 'nan'::double, date '1815-06-18', null, false, [],
         1234567890123.4567::decimal(38, 9)))
     t(doc_id, title, pages, score, signed, _at, valid, tags, amount) order by doc_id

@@ -107,6 +107,22 @@ def other_kind(mode: int) -> str | None:
     return next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
 
 
+def replace_file(path: Path, text: str) -> None:
+    """Write a file whole or not at all, and make the folders above the file. Raises EnvironmentProblem."""
+    draft = path.with_name(f".{path.name[:100]}.{os.getpid()}")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise EnvironmentProblem(f"{path} cannot be written: {error.strerror}.", hint="name another file") from error
+
+
 def make_folder(path: Path) -> None:
     """Make a folder for its owner alone, which Git ignores. A folder that is there stays as it is."""
     if path.is_dir():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchrun.errors import UsageProblem
 from batchrun.escaping import readable_json
-from batchrun.outcome import Outcome
+from batchrun.outcome import statuses
 from batchrun.planning.selection import Selection
 from batchrun.store.output import schema
 from batchrun.store.output.catalog import columns
@@ -139,17 +139,6 @@ def conditions_of(export: Export, own: dict[str, str], values: dict[str, Any]) -
 def as_cell(value: object) -> object:
     """Return a value for a cell: lists and objects as JSON, the rest as it is."""
     return readable_json(value) if isinstance(value, list | dict) else value
-
-
-def statuses(words: Sequence[str]) -> list[str]:
-    """Return the statuses that the words name. Raises UsageProblem."""
-    every = [*map(str, Outcome), "pending"]
-    groups = {"all": every, "failed": [str(outcome) for outcome in Outcome if outcome.failed]}
-    if unknown := [word for word in words if word not in {*every, *groups}]:
-        raise UsageProblem(
-            f"--status {', '.join(unknown)} is no outcome.", hint=f"choose from {', '.join([*groups, *every])}"
-        )
-    return [status for word in words for status in groups.get(word, [word])]
 
 
 def not_understood(error: Exception) -> UsageProblem:

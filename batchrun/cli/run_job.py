@@ -293,22 +293,16 @@ def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:
 
 @contextlib.contextmanager
 def provider_of(profile: str | None, speed: float, terminal: Terminal) -> Iterator[ProviderFactory]:
-    """The real API, or a simulator that lives as long as the run. Raises UsageProblem for an unusable address."""
+    """Yield the API of a command, and say where requests go unless that is where everybody's go."""
     gc.disable()  # the import makes 160,000 objects that stay: every collection would visit these objects in vain
-    from batchrun.providers.anthropic.provider import AnthropicFactory
+    from batchrun.api.provider import provider
 
     gc.freeze()
     gc.enable()
-    if profile is None:
-        factory = AnthropicFactory()
+    with provider(profile, speed=speed) as factory:
         with contextlib.suppress(EnvironmentProblem):  # there is no key, which matters if something is to be sent
-            endpoint = factory.endpoint()
-            if not (endpoint.is_default or terminal.quiet or terminal.json):
+            is_quiet = profile is not None or terminal.quiet or terminal.json
+            if not is_quiet and not (endpoint := factory.endpoint()).is_default:
                 with tqdm.external_write_mode(sys.stderr):  # beside the words that a bar has before the run
                     terminal.say(f"requests go to {endpoint.words}")
         yield factory
-        return
-    from batchrun.simulator.http.server import running_simulator
-
-    with running_simulator(profile, speed=speed) as base_url:
-        yield AnthropicFactory(base_url=base_url, api_key="simulated")

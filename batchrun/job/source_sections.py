@@ -158,7 +158,14 @@ class TableSourceSection(_SourceSection):
     """The sheet of a workbook; the default is the first."""
 
 
-_SOURCE_TYPES = ("files", "table", "duckdb")
+class MemorySourceSection(_SourceSection):
+    """[source] with type = "memory": documents that a program gives to the job, as `doc_id`, `text` and columns."""
+
+    type: Annotated[Literal["memory"], Field(examples=['type = "memory"'])]
+    """Says that a program gives the documents: `batchrun.open(path, documents=…)`."""
+
+
+_SOURCE_TYPES = ("files", "table", "duckdb", "memory")
 
 
 def _known_source(value: object) -> object:
@@ -176,7 +183,8 @@ def _source_tag(value: Any) -> str | None:
 Source = Annotated[
     Annotated[FilesSourceSection, Tag("<files>")]
     | Annotated[TableSourceSection, Tag("<table>")]
-    | Annotated[DuckdbSourceSection, Tag("<duckdb>")],
+    | Annotated[DuckdbSourceSection, Tag("<duckdb>")]
+    | Annotated[MemorySourceSection, Tag("<memory>")],
     Discriminator(_source_tag),
     BeforeValidator(_known_source),
 ]

@@ -50,7 +50,8 @@ def _cache_bytes(value: object) -> int:
         raise wrong_value('a size such as "2GB" or "500MB", or "off"') from None
 
 
-def _nano_dollars(value: object) -> int:
+def nano_dollars(value: object) -> int:
+    """Read an amount in US dollars, in nano-USD."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     dollars = Decimal(str(value)) if is_number else Decimal("NaN")
     if not dollars.is_finite() or not 0 < dollars <= _MAX_USD or dollars * _NUSD_PER_USD < 1:
@@ -90,5 +91,5 @@ Bytes = Annotated[int, BeforeValidator(_bytes, json_schema_input_type=_Size)]
 CacheBytes = Annotated[int, BeforeValidator(_cache_bytes, json_schema_input_type=_CacheSize)]
 """The size of a cache, written as "2GB" or "off"."""
 
-NanoDollars = Annotated[int, BeforeValidator(_nano_dollars, json_schema_input_type=_Dollars)]
+NanoDollars = Annotated[int, BeforeValidator(nano_dollars, json_schema_input_type=_Dollars)]
 """An amount, written in dollars, whole or with a fraction, and kept exactly."""

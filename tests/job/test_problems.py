@@ -167,7 +167,8 @@ CASES = {
     ]),
     "not a table": ("[job]\n", "run = 3\n[job]\n", [("1:7", "`run`: input should be a table, got 3", None)]),
     "source type": ('"files"', '"file"', [
-        ("4:8", '`source.type`: input should be "files", "table" or "duckdb", got "file"', 'did you mean "files"?'),
+        ("4:8", '`source.type`: input should be "files", "table", "duckdb" or "memory", got "file"',
+         'did you mean "files"?'),
     ]),
     "no source type": ('type = "files"\n', "", [
         ("3:1", "`source`: a source needs a `type`", 'type = "files", type = "table" or type = "duckdb"'),

@@ -11,6 +11,7 @@ from batchrun.store.ledger.run_metrics import Latencies, Percentiles
 from batchrun.store.reports.performance import Performance
 from batchrun.store.reports.utilisation import Shares, binding, minute_shares
 from batchrun.strategy.duration import Bound
+from batchrun.wording import brief
 
 SHOWN_MINUTES = 10
 LEAST_SHARE = 0.01
@@ -67,11 +68,6 @@ def waited_words(waits: Sequence[Waited]) -> str:
         if one.seconds >= LEAST_SHOWN_S and (one.seconds >= 1.0 or one.seconds >= most_s / 100)
     ]
     return f"{' · '.join(shown)} (all requests together)" if shown else ""
-
-
-def brief(seconds: float) -> str:
-    """`45 ms`, `1.2 s`."""
-    return f"{seconds * 1000:.0f} ms" if seconds < 0.1 else duration(seconds)
 
 
 def minutes_table(minutes: Sequence[MinuteUse], *, width: int | None) -> str:

@@ -20,6 +20,7 @@ from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
 from batchrun.escaping import escape_control
 from batchrun.execution.failure_messages import BudgetReached
+from batchrun.job.problems import is_given
 from batchrun.job.tune_section import is_tuned
 from batchrun.outcome import RETRIED, Outcome
 from batchrun.store.reports.cache_use import CacheUse
@@ -179,6 +180,8 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
                  f"  next     {command('sync', path, simulate)}"]  # fmt: skip
     if summary.totals and (head := summary.totals.chain_head):
         lines.insert(0, f"  chain    head {head.short}, link {head.link_no:,}")
+    if is_given(path):
+        return [*lines, "  next     the program that gave the job goes on with it: there is no job file for a command"]
     lines += gone_lines(summary.plan)
     lines += left_lines(summary)
     lines += [f"  next     {line}" for line in submit_again(summary, path)]

@@ -3,6 +3,7 @@
 import sys
 from difflib import get_close_matches
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -70,6 +71,9 @@ for option in SPEAKING:
 def main() -> None:
     """Run a command and exit with the exit code of the command."""
     raise_open_files()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a locale that lacks a character gets an escape for it
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run())
 
 

@@ -3,10 +3,15 @@
 import contextlib
 import gc
 import re
+import sys
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.cli.interrupts import halting_on_signals, run_async
@@ -16,6 +21,7 @@ from batchrun.cli.plan_file import online_of, read_plan, stale
 from batchrun.cli.views.cascade_text import promise_words
 from batchrun.cli.views.format import count, with_bounds
 from batchrun.cli.views.log import Log
+from batchrun.cli.views.metrics_text import LEAST_SHARE
 from batchrun.cli.views.pilot_text import pilot_line, report_as_event, report_as_text
 from batchrun.cli.views.plan_json import plan_as_json
 from batchrun.cli.views.plan_text import (
@@ -34,12 +40,16 @@ from batchrun.cli.views.summary_text import summary_as_text
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
 from batchrun.escaping import escape_control
-from batchrun.events import Event, RunStarted
+from batchrun.events import Event, RunStarted, Tick
 from batchrun.execution.run import ProviderFactory
 from batchrun.integrations.observers import RunFiles, observers_of
 from batchrun.planning.selection import Selection
 from batchrun.report.summary_json import calibration_as_json, summary_fields
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.runs import Runs
+from batchrun.store.reports.live import recent_shares
+from batchrun.store.reports.utilisation import binding
 from batchrun.strategy.pilot_report import PilotOptions, PilotReport
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.reading_notes import guessed_encodings
@@ -57,14 +67,19 @@ QUIET_CODES = {ExitCode.OK, ExitCode.UNFINISHED}
 class ShownRun(Observer):
     """A run as the command line shows the run: plan, progress, pilot and calibration, and at last the summary."""
 
-    def __init__(self, opened: OpenJob, path: Path, terminal: Terminal, *, progress: str, log: Log) -> None:
+    def __init__(self, opened: OpenJob, path: Path, terminal: Terminal, *, progress: Progress, log: Log) -> None:
         self.opened, self.path, self.terminal, self.log = opened, path, terminal, log
-        self.progress = Progress(terminal, progress)
+        self.progress = progress
         self.after_pilot = False
         self.run_id: str | None = None
 
+    def planning(self, phase: str, documents: int) -> None:
+        """Show how far the planning is."""
+        self.progress.planning(phase, documents)
+
     def planned(self, plan: Plan, first: Plan | None = None, *, what: str = "pilot") -> None:
         """Show the plan."""
+        self.progress.close()
         show_plan(plan, self.opened, self.terminal, pilot=first, what=what)
 
     def calibrated(self, found: CascadeCalibration) -> None:
@@ -82,6 +97,8 @@ class ShownRun(Observer):
         """Show and log an event."""
         if isinstance(event, RunStarted):
             self.run_id = event.run_id
+        if isinstance(event, Tick):
+            self.progress.limit = limit_in_use(self.opened)
         self.progress(event)
         self.log(event)
 
@@ -126,13 +143,16 @@ def run_job(
     options = submit_options(flags, exact=exact, simulated=profile is not None)
     online = online_of(approved) if approved else None
     counts = approved is None or online is not None  # a plan is made again as it was made
+    progress = Progress(terminal, flags["progress"])
+    progress.planning("starting", 0)
     options = replace(options, online=online, rescans=rescans, rereads=rereads, reasks_all=reasks_all)
     with (
+        closing(progress),
         Log(flags["log"], terminal) as log,
         open_job(path, simulated=profile is not None, to_run=True) as opened,
         provider_of(profile, flags["speed"], terminal) as provider,
     ):
-        shown = ShownRun(opened, path, terminal, progress=flags["progress"], log=log)
+        shown = ShownRun(opened, path, terminal, progress=progress, log=log)
         files = run_files(flags, opened)
         others = observers_of(opened, files, warn=terminal.say)
         running = run(
@@ -145,10 +165,7 @@ def run_job(
             pilot=pilot,
             counts=counts,
         )
-        try:
-            summary = run_async(running)
-        finally:
-            shown.progress.close()
+        summary = run_async(running)
     show_summary(summary, path, terminal, after_pilot=shown.after_pilot, report=files.written.get("html"))
     return int(summary.exit_code)
 
@@ -161,6 +178,15 @@ def run_files(flags: RunFlags, opened: OpenJob) -> RunFiles:
             "--live needs a report to write.", hint="add --report FILE, or [report] html to the job file"
         )
     return RunFiles(report=report, is_live=is_live, junit=flags.get("junit"))
+
+
+def limit_in_use(opened: OpenJob) -> str:
+    """Return the limit of which the last minutes have used most: `input 93%`. Empty if nothing was sent yet."""
+    with Ledger.read(opened.paths.ledger) as ledger:
+        run = Runs(ledger).last_run(opened.name)
+        shares = recent_shares(ledger, run.run_no, now=time.time()) if run else {}
+    bound = binding(shares)
+    return f"{bound.split()[0]} {shares[bound]:.0%}" if bound and shares[bound] >= LEAST_SHARE else ""
 
 
 def submit_options(flags: RunFlags, *, exact: bool, simulated: bool) -> SubmitOptions:
@@ -294,5 +320,6 @@ def provider_of(profile: str | None, speed: float, terminal: Terminal) -> Iterat
         with contextlib.suppress(EnvironmentProblem):  # there is no key, which matters if something is to be sent
             is_quiet = profile is not None or terminal.quiet or terminal.json
             if not is_quiet and not (endpoint := factory.endpoint()).is_default:
-                terminal.say(f"requests go to {endpoint.words}")
+                with tqdm.external_write_mode(sys.stderr):  # beside the words that a bar has before the run
+                    terminal.say(f"requests go to {endpoint.words}")
         yield factory

@@ -30,6 +30,7 @@ class NotifySection(Table):
     """[notify]: who is told how runs end. No request depends on this section."""
 
     on: Annotated[tuple[Why, ...], Field(strict=False), AfterValidator(distinct)] = ("end", "stop", "deadline")
+    """What is told: that a run ended, stopped before its end, or may miss its deadline."""
     webhook_env: Annotated[
         str | None,
         AfterValidator(

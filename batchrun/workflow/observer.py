@@ -25,6 +25,9 @@ class Observer:
         if no documents come first.
         """
 
+    def planning(self, phase: str, documents: int) -> None:
+        """Hear that the planning is `reading`, `counting`, or `asking` the API, with so many documents found so far."""
+
     def calibrated(self, found: CascadeCalibration) -> None:
         """Hear of the threshold of a cascade, before the rest of the documents is sent."""
 
@@ -54,6 +57,11 @@ class Observers(Observer):
     def planned(self, plan: Plan, first: Plan | None = None, *, what: str = "pilot") -> None:
         """Tell everybody of the plan."""
         self._each(lambda observer: observer.planned(plan, first, what=what))
+
+    def planning(self, phase: str, documents: int) -> None:
+        """Tell everybody how far the planning is."""
+        for observer in self._observers:
+            observer.planning(phase, documents)
 
     def calibrated(self, found: CascadeCalibration) -> None:
         """Tell everybody of the threshold."""

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -153,6 +153,7 @@ class OpenJob(OpenStore):
             rereads=options.rereads,
             reasks_all=options.reasks_all,
             partial_answers=options.partial_answers,
+            planning=options.planning,
         )
 
     def refusal(self, plan: Plan) -> Refused | None:
@@ -212,6 +213,8 @@ class SubmitOptions:
     """How many requests the API counts for the plan, if the plan asks the API; None for the usual number."""
     typed: tuple[str, ...] = ()
     """The command, as in `Plan.typed`."""
+    planning: Callable[[str, int], None] = lambda *_: None
+    """Hears how far the planning is, as an observer does."""
     speed: float = 1.0
     """The speed of the simulator's clock, by which batches at the simulator are polled."""
 

@@ -19,7 +19,8 @@ EXAMPLES = {path.name: path.read_text("utf-8") for path in (REPOSITORY / "batchr
 
 
 def test_the_page_names_every_example() -> None:
-    assert {name for name in EXAMPLES if f"examples/{name}" not in PAGE} == set()
+    python = (REPOSITORY / "batchrun" / "docs" / "python.md").read_text("utf-8")
+    assert {name for name in EXAMPLES if f"examples/{name}" not in PAGE + python} == set()
 
 
 def test_the_lines_for_cron_are_those_of_the_page() -> None:

@@ -1,6 +1,5 @@
 """`batchrun compare`: two runs side by side."""
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import click
 from batchrun.cli.options import LEDGER, speaking
 from batchrun.cli.views.format import count
 from batchrun.cli.views.terminal import Terminal
+from batchrun.escaping import readable_json
 
 
 @click.command()
@@ -53,7 +53,7 @@ def compare(
         compared = compared_runs((old.ledger, old.story), (new.ledger, new.story), jobs, take)
     comparison, runs = compared.comparison, compared.runs
     if terminal.json:
-        terminal.exact(json.dumps(comparison_as_json(comparison, runs), default=number) + "\n")
+        terminal.exact(readable_json(comparison_as_json(comparison, runs), default=number) + "\n")
         return
     options = [*([f"--ledger={ledger}"] if ledger else []), *(["--simulate"] if simulate else [])]
     terminal.result(comparison_as_text(comparison, runs, terminal))

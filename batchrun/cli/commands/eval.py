@@ -1,21 +1,21 @@
 """`batchrun eval`: how right the answers of a run are, by gold labels."""
 
-import json
 from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
-from batchrun.cli.options import LEDGER, ShareOption, speaking
+from batchrun.cli.options import LEDGER, FiniteRange, speaking
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
+from batchrun.escaping import readable_json
 
 
 @click.command()
 @click.argument("run", default="last")
 @click.option(
     "--fail-under",
-    type=ShareOption(0, 1),
+    type=FiniteRange(0, 1),
     metavar="SHARE",
     help="Exit 1 unless so many answers are right, such as 0.95: the lower bound counts.",
 )
@@ -52,7 +52,7 @@ def eval(  # noqa: A001 - click names the command after the function
             fail_under=fail_under,
         )
     if terminal.json:
-        terminal.exact(json.dumps(evaluation_as_json(evaluation), default=number) + "\n")
+        terminal.exact(readable_json(evaluation_as_json(evaluation), default=number) + "\n")
     else:
         terminal.result(evaluation_as_text(evaluation, terminal))
     return ExitCode.SOME_FAILED if evaluation.fails else ExitCode.OK

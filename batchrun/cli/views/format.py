@@ -18,6 +18,11 @@ MOST_LINES, MOST_CHARACTERS = 6, 1_200
 """How much is shown of somebody else's text under a label."""
 
 
+def key_fields(doc_id: str) -> dict[str, str]:
+    """Return the key of a document for programs: as `doc_id`, and for now as `id`, the name before."""
+    return {"doc_id": doc_id, "id": doc_id}
+
+
 def with_bounds(interval: Interval, shown: Callable[[float], str], *, width: int | None = None) -> str:
     """`$1.20 (90%: $0.90 to $2.10)`; a `width` makes the mean a column."""
     mean = f"{shown(interval.mean)} " if width is None else f"{shown(interval.mean):>{width}}   "

@@ -179,10 +179,11 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
         lines.append(f"  next     {command('check', path, simulate)}   more failing rows")
     if summary.awaited_of:
         lines.append(f"  awaited  in batches of other jobs: submit these first: {', '.join(summary.awaited_of)}")
-    if failed_count(summary):
+    pending = summary.outcomes.get(None)  # which come first, unless something has to be looked at before they go on
+    if failed_count(summary) and (summary.halted or not pending):
         lines.append(f"  next     {command('results', path, [*simulate, '--status', 'failed'])}")
         lines += [f"           {line}" for line in retry_again(summary, path)]
-    elif not summary.unpublished and not summary.halted and not summary.open_batches:
+    elif not (summary.unpublished or summary.halted or summary.open_batches or pending):
         lines.append(f"  next     {command('results', path, simulate)}")
     return lines
 

@@ -154,12 +154,12 @@ def run_job(
     ):
         shown = ShownRun(opened, path, terminal, progress=progress, log=log)
         files = run_files(flags, opened)
-        others = observers_of(opened, files, warn=terminal.say)
+        others = observers_of(opened, files, warn=lambda words: terminal.say(f"warning: {words}"), say=terminal.say)
         running = run(
             opened,
             selection,
             provider,
-            Observers([ApprovedPlan(approved, plan_file, opened), shown, *others]),
+            Observers([ApprovedPlan(approved, plan_file, opened), shown, others]),
             interrupts=halting_on_signals,
             options=options,
             pilot=pilot,

@@ -2,14 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchrun.events import Event, RunStarted
 from batchrun.file_system import replace_file
-from batchrun.report.documents import Wanted
-from batchrun.report.formats import ReportFormat, report_parts
+from batchrun.report.formats import ReportFormat, report_parts, wanted_of
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.paths import simulated_twin
 from batchrun.workflow.observer import Observer, reason
@@ -31,6 +30,8 @@ class Target:
     path: Path | None = None
     """None for the file that [report] names."""
     is_live: bool = False
+    write: Callable[[Path, Iterable[str]], None] = replace_file
+    """What writes the file, part by part. Raises EnvironmentProblem."""
 
 
 class ReportFile(Observer):
@@ -78,16 +79,15 @@ class ReportFile(Observer):
                     self._write(ledger, self._run_id, refresh_s=EVERY_S)
                     self._over.wait(max(EVERY_S, REST * (time.monotonic() - begun_at)))
         except Exception as error:  # noqa: BLE001 - whatever becomes of a picture of the run, the run goes on
-            self._warn(f"warning: the live report: {reason(error)}; the run goes on without")
+            self._warn(f"the live report: {reason(error)}; the run goes on without")
 
     def _write(self, ledger: Ledger, run_id: str, *, refresh_s: int | None = None) -> Path:
         """Write the report, and return its path. Raises EnvironmentProblem."""
         (run_no,) = ledger.connection.execute("select run_no from runs where run_id = ?", (run_id,)).fetchone()
         job, path = self._opened.job, self._path(run_id)
-        section = job.spec.report
-        is_read = section.include_source and refresh_s is None
-        wanted = Wanted(sample=section.sample, has_texts=section.include_source, job_path=job.path if is_read else None)
-        replace_file(path, report_parts(ledger, run_no, self._target.kind, wanted, root=job.root, refresh_s=refresh_s))
+        wanted = wanted_of(job.spec.report, job.path, reads=refresh_s is None)
+        parts = report_parts(ledger, run_no, self._target.kind, wanted, root=job.root, refresh_s=refresh_s)
+        self._target.write(path, parts)
         return path
 
     def _path(self, run_id: str) -> Path:

@@ -13,7 +13,7 @@ NAMES = [
 ]  # fmt: skip
 MEMBERS = {
     "Job": ["compare", "evaluate", "from_dict", "name", "plan", "results", "run", "runs", "submit", "submit_sync"],
-    "Run": ["exit_code", "halted", "id", "raise_for_status", "results", "simulated", "summary"],
+    "Run": ["exit_code", "halted", "id", "raise_for_status", "report", "results", "simulated", "summary"],
     "Submission": ["interrupt", "result", "run"],
 }
 VALUES = {
@@ -34,6 +34,7 @@ SIGNATURES = {
     "Job.evaluate": ["run='last'", "against=None", "fail_under=None"],
     "Run.results": ["status='succeeded'"],
     "Run.raise_for_status": [],
+    "Run.report": ["path=None"],
     "Submission.result": [],
 }
 

@@ -145,12 +145,36 @@ def test_evaluate_and_compare(job: batchrun.Job, run: batchrun.Run, folder: Path
 
 
 def test_what_a_notebook_shows(job: batchrun.Job, run: batchrun.Run) -> None:
-    for shown in (job.plan(simulate=True), run, run.summary):
-        table = ET.fromstring(shown._repr_html_())
-        words = " ".join(table.itertext())
+    for shown in (job.plan(simulate=True), run.summary):
+        words = " ".join(ET.fromstring(shown._repr_html_()).itertext())
         assert "letters (simulated)" in words
         assert repr(shown).splitlines()[0].endswith("letters (simulated)")
     assert "4 succeeded" in repr(run)
+    frame = ET.fromstring(run._repr_html_()).attrib
+    assert frame["sandbox"] == "", "nothing in the frame is a script"
+    assert frame["title"] == f"SIMULATED letters run {run.id}"
+    assert "pretend answers of the built-in simulator" in frame["srcdoc"]
+    assert ET.fromstring(frame["srcdoc"].removeprefix("<!doctype html>")).find(".//main") is not None
+
+
+def test_the_report_of_a_run(run: batchrun.Run, tmp_path: Path) -> None:
+    page = run.report()
+    assert page.startswith("<!doctype html>")
+    assert f"SIMULATED letters run {run.id}" in page
+    assert "letter-000" in page
+    assert run.report(tmp_path / "new" / "run.html") == (tmp_path / "new" / "run.html").read_text("utf-8") == page
+    assert run.report(tmp_path / "run.md").startswith(f"## SIMULATED letters run {run.id}\n")
+    assert run.report(str(tmp_path / "run.xml")).startswith("<?xml")
+    with pytest.raises(batchrun.EnvironmentProblem, match="a folder"):
+        run.report(tmp_path)
+
+
+def test_a_run_of_an_earlier_version_shows_itself(run: batchrun.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchrun.workflow.summary.summary_of", lambda *_, **__: None)
+    earlier = batchrun.Run(run._file, run._story)
+    assert repr(earlier).startswith(f"run        {run.id}\n")
+    assert "an earlier version made the run" in repr(earlier)
+    assert "<iframe" in earlier._repr_html_()
 
 
 # --- what a submit does
@@ -163,10 +187,11 @@ def test_wrong_choices(job: batchrun.Job) -> None:
         ({"route": "bus"}, "route: Input should be 'stream', 'batch' or 'auto', got 'bus'"),
         ({"max_cost_usd": "1"}, "max_cost_usd: input should be an amount in US dollars"),
         ({"limmit": 3}, "limmit: Extra inputs are not permitted"),
+        ({"simulate": True, "speed": 0}, "speed: it is a number above zero, got 0"),
         ({"simulate": True, "wait": False}, "wait=False needs an API that outlives the run"),
     ):
         assert words in str(caught(lambda choices=choices: job.submit(**choices)))
-    assert "no profile wild" in str(caught(lambda: job.submit_sync(simulate="wild")))
+    assert "no profile wild" in str(caught(lambda: job.plan(simulate="wild")))
 
 
 def test_without_a_key_nothing_is_sent(job: batchrun.Job) -> None:

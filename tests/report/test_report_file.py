@@ -39,8 +39,7 @@ def told(project: TrialProject, summary: Summary, **files: object) -> tuple[RunF
     said: list[str] = []
     run_files = RunFiles(**files)  # type: ignore[arg-type]
     with project.opened() as opened:
-        for observer in observers_of(opened, run_files, said.append):
-            observer.ended(summary)
+        observers_of(opened, run_files, warn=said.append, say=said.append).ended(summary)
     return run_files, said
 
 
@@ -154,7 +153,7 @@ def test_a_live_report_that_fails_is_told_once_and_ends(
     file.heard(started(ran))
     file.failed(None)
 
-    assert said == ["warning: the live report: ZeroDivisionError; the run goes on without"]
+    assert said == ["the live report: ZeroDivisionError; the run goes on without"]
 
 
 # --- what cannot be written

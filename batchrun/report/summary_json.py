@@ -1,10 +1,8 @@
 """How a run ended, for programs: the fields of `run_end`. Fields may be added, and none is renamed."""
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from batchrun.budget.caps import Cap, Of
@@ -27,20 +25,8 @@ if TYPE_CHECKING:  # its import takes longer than a table of all runs
     from batchrun.quality.evaluate import GoldScores
     from batchrun.workflow.summary import Summary
 
-VERSION = 1
-"""The version of the JSON objects. Fields and events may be added, and none is renamed."""
 STATUSES = ("exact", "close", "differs", "missing", "none", "no_text")
 """How far quotes are found in documents."""
-
-
-def event_fields(event: str, **fields: Any) -> dict[str, Any]:
-    """An event for programs, with the version of its form and the time, in UTC."""
-    return {"v": VERSION, "ts": iso(time.time()), "event": event, **fields}
-
-
-def iso(at: float) -> str:
-    """Seconds since 1970 as `2026-11-30T09:15:00Z`."""
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def verdict(summary: "Summary") -> str:

@@ -18,7 +18,7 @@ from batchrun.api.submission import Submission, begun
 from batchrun.documents.memory import MemorySource
 from batchrun.errors import UsageProblem
 from batchrun.execution.run import Interrupts, ProviderFactory
-from batchrun.integrations.observers import RunFiles, observers_of
+from batchrun.integrations.observers import observers_of
 from batchrun.job.field_types import Table
 from batchrun.job.key_types import Positive
 from batchrun.job.load import JobFile, job_of
@@ -29,6 +29,7 @@ from batchrun.planning.planner import ONLINE
 from batchrun.planning.selection import Selection
 from batchrun.quality.compared_runs import ComparedRuns, compared_runs, readable_job
 from batchrun.quality.evaluate import Evaluation, evaluated_run
+from batchrun.report.report_file import report_files
 from batchrun.simulator.faults.profiles import PROFILES
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
@@ -42,7 +43,7 @@ from batchrun.workflow.run import run_job
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
-_log = logging.getLogger("batchrun")
+_log, _say = logging.getLogger("batchrun"), partial(print, file=sys.stderr)
 
 
 class Choices(TypedDict, total=False):
@@ -197,7 +198,7 @@ class Job:
         interrupts: Interrupts,
     ) -> Run:
         with self._opened(profile, to_run=True) as opened, _api(profile, speed=options.speed) as api:
-            others = observers_of(opened, RunFiles(), warn=_log.warning, say=partial(print, file=sys.stderr))
+            others = observers_of(opened, report_files(opened), {}, warn=_log.warning, say=_say)
             hears, pilot = Observers([observer, others]), PilotOptions()
             summary = await run_job(opened, selection, api, hears, interrupts=interrupts, options=options, pilot=pilot)
             word = summary.totals.run_id if summary.totals else self.name

@@ -42,8 +42,9 @@ from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
 from batchrun.escaping import escape_control
 from batchrun.events import Event, RunStarted, Tick
 from batchrun.execution.run import ProviderFactory
-from batchrun.integrations.observers import RunFiles, observers_of
+from batchrun.integrations.observers import observers_of
 from batchrun.planning.selection import Selection
+from batchrun.report.report_file import report_files
 from batchrun.report.summary_json import calibration_as_json, summary_fields
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
 from batchrun.store.ledger.ledger import Ledger
@@ -153,8 +154,13 @@ def run_job(
         provider_of(profile, flags["speed"], terminal) as provider,
     ):
         shown = ShownRun(opened, path, terminal, progress=progress, log=log)
-        files = run_files(flags, opened)
-        others = observers_of(opened, files, warn=lambda words: terminal.say(f"warning: {words}"), say=terminal.say)
+        files = report_files(
+            opened, report=flags.get("report"), junit=flags.get("junit"), is_live=flags.get("live", False)
+        )
+        written = dict[str, Path]()
+        others = observers_of(
+            opened, files, written, warn=lambda words: terminal.say(f"warning: {words}"), say=terminal.say
+        )
         running = run(
             opened,
             selection,
@@ -166,18 +172,8 @@ def run_job(
             counts=counts,
         )
         summary = run_async(running)
-    show_summary(summary, path, terminal, after_pilot=shown.after_pilot, report=files.written.get("html"))
+    show_summary(summary, path, terminal, after_pilot=shown.after_pilot, report=written.get("html"))
     return int(summary.exit_code)
-
-
-def run_files(flags: RunFlags, opened: OpenJob) -> RunFiles:
-    """The files that are wanted of a run. Raises UsageProblem for a live report that has no file."""
-    report, is_live = flags.get("report"), flags.get("live", False)
-    if is_live and not (report or opened.job.spec.report.html):
-        raise UsageProblem(
-            "--live needs a report to write.", hint="add --report FILE, or [report] html to the job file"
-        )
-    return RunFiles(report=report, is_live=is_live, junit=flags.get("junit"))
 
 
 def limit_in_use(opened: OpenJob) -> str:

@@ -2,8 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +11,7 @@ from batchrun.integrations.github import GithubActions, append
 from batchrun.integrations.notify import Notify
 from batchrun.integrations.prometheus import Textfile
 from batchrun.job.telling_sections import JOB
-from batchrun.report.report_file import ReportFile, Target, report_files
+from batchrun.report.report_file import ReportFile, Target
 from batchrun.workflow.observer import HarmlessObservers, Observer, reason
 from batchrun.workflow.open_job import OpenJob
 
@@ -20,28 +19,16 @@ Say = Callable[[str], None]
 ASKS_FOR_SPANS = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFiles:
-    """The files that a command wants of its run, beside those that the job file names."""
+def observers_of(
+    opened: OpenJob, files: Sequence[Target], written: dict[str, Path], *, warn: Say, say: Say
+) -> Observer:
+    """Return the observers that the job file, the environment and the command, with its `files`, ask for.
 
-    report: Path | None = None
-    """The HTML report."""
-    is_live: bool = False
-    """Whether the report is written again and again while the run goes on."""
-    junit: Path | None = None
-    """The outcomes as JUnit XML."""
-    written: dict[str, Path] = field(default_factory=dict)
-    """The files that were written, by kind: `html` and `junit`. Empty before the end of the run."""
-
-
-def observers_of(opened: OpenJob, files: RunFiles, *, warn: Say, say: Say) -> Observer:
-    """Return the observers that the job file, the environment and the command ask for.
-
-    `warn` tells a person what an observer could not do, and `say` writes a line where GitHub reads commands. No run
-    fails because of an observer.
+    `written` has the files in the end, by their kinds. `warn` tells a person what an observer could not do, and `say`
+    writes a line where GitHub reads commands. No run fails because of an observer.
     """
     found = list[Observer]()
-    for make in makers(opened, files, warn=warn, say=say):
+    for make in makers(opened, files, written, warn=warn, say=say):
         try:
             found.append(make())
         except Exception as error:  # noqa: BLE001 - as of an observer that fails later
@@ -49,16 +36,18 @@ def observers_of(opened: OpenJob, files: RunFiles, *, warn: Say, say: Say) -> Ob
     return HarmlessObservers(found, warn)
 
 
-def makers(opened: OpenJob, files: RunFiles, *, warn: Say, say: Say) -> Iterator[Callable[[], Observer]]:
+def makers(
+    opened: OpenJob, files: Sequence[Target], written: dict[str, Path], *, warn: Say, say: Say
+) -> Iterator[Callable[[], Observer]]:
     """Yield what makes each observer that is asked for."""
-    targets, environ = report_files(opened, report=files.report, junit=files.junit, is_live=files.is_live), os.environ
+    targets, environ = list(files), os.environ
     on_github, step = environ.get("GITHUB_ACTIONS") == "true", environ.get("GITHUB_STEP_SUMMARY")
     if on_github:
         yield lambda: GithubActions(f"batchrun {opened.name}{' (SIMULATED)' if opened.simulated else ''}", say)
     if on_github and step:
         targets.append(Target(kind="md", path=Path(step), write=append))
     for target in targets:
-        yield partial(ReportFile, opened, target, files.written.__setitem__, warn)
+        yield partial(ReportFile, opened, target, written, warn)
     metrics, notify = opened.job.metrics.prometheus_textfile, opened.job.notify
     if metrics and not opened.simulated:  # a simulated run is no run of the job
         yield lambda: Textfile(opened.job.resolve(metrics.replace(JOB, opened.name)), opened.name)

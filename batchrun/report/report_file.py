@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchrun.errors import UsageProblem
 from batchrun.events import Event, RunStarted
 from batchrun.file_system import replace_file
 from batchrun.report.formats import ReportFormat, report_parts, wanted_of
@@ -41,10 +42,8 @@ class ReportFile(Observer):
     reading documents takes time that the run needs.
     """
 
-    def __init__(
-        self, opened: OpenJob, target: Target, written: Callable[[str, Path], None], warn: Callable[[str], None]
-    ):
-        """Call `written` with kind and path when the file is complete, and `warn` once if it cannot be written."""
+    def __init__(self, opened: OpenJob, target: Target, written: dict[str, Path], warn: Callable[[str], None]):
+        """Note the path in `written`, by its kind, when the last report is written. `warn` hears of a live one."""
         self._opened, self._target, self._written, self._warn = opened, target, written, warn
         self._run_id = ""
         self._over = threading.Event()
@@ -62,8 +61,7 @@ class ReportFile(Observer):
         """Write the last report. A command that had nothing to run leaves the file as it is."""
         self.failed(None)
         if summary.totals:
-            path = self._write(self._opened.ledger, summary.totals.run_id)
-            self._written(self._target.kind, path)
+            self._written[self._target.kind] = self._write(self._opened.ledger, summary.totals.run_id)
 
     def failed(self, error: BaseException | None) -> None:  # noqa: ARG002
         """End the live report."""
@@ -100,8 +98,14 @@ class ReportFile(Observer):
         return simulated_twin(path) if self._opened.simulated and "{run}" not in (section.html or "") else path
 
 
-def report_files(opened: OpenJob, *, report: Path | None, junit: Path | None, is_live: bool) -> list[Target]:
-    """List the files that the job file and a command want of a run."""
+def report_files(
+    opened: OpenJob, *, report: Path | None = None, junit: Path | None = None, is_live: bool = False
+) -> list[Target]:
+    """List the files that the job file and a command want of a run. Raises UsageProblem for a live report without."""
     is_wanted = report or opened.job.spec.report.html
+    if is_live and not is_wanted:
+        raise UsageProblem(
+            "--live needs a report to write.", hint="add --report FILE, or [report] html to the job file"
+        )
     page = [Target(kind="html", path=report, is_live=is_live)] if is_wanted else []
     return page + ([Target(kind="junit", path=junit)] if junit else [])

@@ -100,11 +100,6 @@ class Submission:
         self._main, self._line = main, _Line()
         self._future: Future[Run] | None = None
 
-    @property
-    def run(self) -> Run:
-        """The run, once there is nothing to wait for any more. Raises what kept the run from beginning."""
-        return self.result()
-
     def result(self) -> Run:
         """Wait for the run. Raises Refused and other BatchrunErrors if nothing was sent.
 

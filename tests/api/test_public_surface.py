@@ -14,7 +14,7 @@ NAMES = [
 MEMBERS = {
     "Job": ["compare", "evaluate", "from_dict", "name", "plan", "results", "run", "runs", "submit", "submit_sync"],
     "Run": ["exit_code", "halted", "id", "raise_for_status", "report", "results", "simulated", "summary"],
-    "Submission": ["interrupt", "result", "run"],
+    "Submission": ["interrupt", "result"],
 }
 VALUES = {
     "Plan": {"cap_nusd", "chosen", "cost_usd", "documents", "estimate", "model", "refused", "simulated", "to_send"},

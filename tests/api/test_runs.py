@@ -234,7 +234,7 @@ def test_events(folder: Path) -> None:
     async def heard() -> tuple[list[Any], batchrun.Run]:
         submission = job_of(folder, "events").submit(**FAST)
         events = [event async for event in submission]
-        return events, submission.run
+        return events, submission.result()
 
     events, run = asyncio.run(heard())
     assert isinstance(events[0], RunStarted)
@@ -291,7 +291,7 @@ def test_a_submit_that_nobody_waits_for_sends_nothing(folder: Path) -> None:
 
 def ended(job: batchrun.Job, submission: batchrun.Submission, number: int) -> None:
     """The run halted, what was answered is there, and the next submit sends the rest alone."""
-    run = submission.run
+    run = submission.result()
     assert isinstance(run.halted, Interrupted)
     assert run.exit_code == ExitCode.INTERRUPTED
     answered = run.summary.outcomes[batchrun.Outcome.SUCCEEDED]

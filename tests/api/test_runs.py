@@ -370,6 +370,19 @@ def test_in_a_thread_of_a_pool(folder: Path) -> None:
     assert first["run"] != second["run"]
 
 
+def test_two_loops_wait_for_one_submission(folder: Path) -> None:
+    submission, both = job_of(folder, "two loops").submit(**FAST), threading.Barrier(2)
+
+    async def waiting() -> batchrun.Run:
+        both.wait()
+        return await submission
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(asyncio.run, [waiting(), waiting()])
+    assert first is second
+    assert first.exit_code == ExitCode.OK
+
+
 def test_in_a_forked_process(folder: Path) -> None:
     here = called(folder, "airflow")
     with multiprocessing.get_context("fork").Pool(1) as pool:

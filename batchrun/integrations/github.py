@@ -18,7 +18,7 @@ from batchrun.workflow.summary import Summary
 MOST = 9
 """How many documents have an annotation; one more says how many other documents failed."""
 MOST_BYTES = 1_000_000
-"""The longest summary of all that a step wrote."""
+"""How long the summary of a step may become."""
 FINE = (ExitCode.OK, ExitCode.UNFINISHED)
 
 

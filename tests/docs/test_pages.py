@@ -53,16 +53,32 @@ def submitted_twice(batchrun: CommandLine) -> None:
     assert batchrun("plan -q jobs/contracts.toml -o plan.json").code == ExitCode.OK
 
 
+SETS_UP = "it sets up an environment: `.ci/run` and the newcomer's test of tests/test_own_folder.py do"
+DESTROYS = "it is told as what not to do lightly"
 SCENES: Mapping[str, Scene] = {
-    "README": Scene(),
-    "batches": Scene(),
+    "README": Scene(elsewhere={
+        "pip install uv && uv run batchrun submit jobs/contracts.toml --simulate": SETS_UP,
+        "pip install uv && uv run pytest": SETS_UP,
+    }),
+    "batches": Scene(
+        names={"msgbatch_01Hk": "msgbatch_none"},
+        codes={
+            "batchrun batches contracts --adopt msgbatch_01Hk": ExitCode.USAGE,
+            "batchrun batches contracts --resend": ExitCode.USAGE,
+            "batchrun batches contracts --resend --pay-again": ExitCode.USAGE,
+        },
+    ),
+    "contributing": Scene(elsewhere={
+        'pip install uv && uv run pytest -m "not slow"': SETS_UP,
+        ".ci/run": SETS_UP,
+    }),
     "estimate": Scene(),
-    "failures": Scene(prepare=submitted, names={"--doc ID": "--doc sample_data/contracts/nda-alder-birch.txt"}),
+    "failures": Scene(prepare=submitted, names={"--doc ID": "--doc sample_data/contracts/loan-ferrow-bank.txt"}),
     "pilot": Scene(),
     "privacy": Scene(prepare=submitted),
     "quality": Scene(prepare=submitted),
     "recipes": Scene(prepare=submitted_twice),
-}
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Writes the reference of the commands, batchrun/docs/cli.md, from the commands themselves.
 
-    python tests/docs/cli_reference.py      writes the page anew
+python tests/docs/cli_reference.py      writes the page anew
 """
 
 import inspect

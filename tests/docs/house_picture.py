@@ -1,6 +1,6 @@
 """Draws the picture of the house, batchrun/docs/house.svg, from the layers that import-linter enforces.
 
-    python tests/docs/house_picture.py      writes the picture anew
+python tests/docs/house_picture.py      writes the picture anew
 """
 
 import tomllib

@@ -28,9 +28,14 @@ class Shown:
         return self.line.removeprefix("batchrun ")
 
 
+def path_of(name: str) -> Path:
+    """The file of a page, `README` included."""
+    return REPOSITORY / "README.md" if name == "README" else DOCS / f"{name}.md"
+
+
 def page(name: str) -> str:
-    """The text of a page, `README` included."""
-    return (REPOSITORY / "README.md" if name == "README" else DOCS / f"{name}.md").read_text("utf-8")
+    """The text of a page."""
+    return path_of(name).read_text("utf-8")
 
 
 def shown(text: str) -> Iterator[Shown]:
@@ -73,9 +78,3 @@ def differs(said: str, told: str) -> str | None:
             return f"the program never says  {line}"
         skips = False
     return None if skips or (left := next(found, None)) is None else f"the page leaves out  {left}"
-
-
-def in_folder(folder: Path) -> Path:
-    """A folder for the files of a page."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -1,4 +1,4 @@
-"""What the operating system says of a file: its kind, and whether the file or the machine is at fault."""
+"""What the operating system says of a file: its kind, who holds it, and whether the file or the machine is at fault."""
 
 import contextlib
 import errno
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from batchrun.errors import EnvironmentProblem
+from batchrun.escaping import escape_control
 
 T = TypeVar("T")
 FILE_FAULTS = {
@@ -27,6 +28,7 @@ FILE_FAULTS = {
 }
 """The errors that are a file's own, with the reason. Every other error is the machine's, whose files are as good as
 before: too many open files (EMFILE, ENFILE), no memory (ENOMEM), a disk or a network drive that fails (EIO, ESTALE)."""
+LONGEST_COMMAND = 200
 PAUSES_S = (0.1, 0.4, 1.5)
 """How long to wait before each new try after a fault of the machine."""
 _KINDS = (
@@ -102,3 +104,36 @@ def make_folder(path: Path) -> None:
         path.mkdir(mode=0o700)
         (path / ".gitignore").write_text("*\n", encoding="utf-8")
     path.mkdir(exist_ok=True)
+
+
+def command_of(pid: int) -> str | None:
+    """Return how the command of a process of this machine begins; later words may be secret. None if unknown."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+    except OSError:
+        return None
+    return escape_control(" ".join(words[:4]))[:LONGEST_COMMAND].strip() or None
+
+
+def lock_owner(*paths: Path) -> int | None:
+    """Return the process that has one of these files locked for writing. Returns None if the system does not say."""
+    inodes = {str(path.stat().st_ino) for path in paths if path.exists()}
+    for fields in _table("/proc/locks"):
+        if "WRITE" in fields and fields[-3].rpartition(":")[2] in inodes:
+            return int(fields[-4])
+    return None
+
+
+def file_system_of(folder: Path) -> str | None:
+    """Return the kind of the file system of a folder, such as `ext4`. Returns None if the system does not say."""
+    mounts = [(Path(point), kind) for _, point, kind, *_ in _table("/proc/self/mounts")]
+    around = [(len(point.parts), kind) for point, kind in mounts if folder.resolve().is_relative_to(point)]
+    return max(around)[1] if around else None
+
+
+def _table(path: str) -> list[list[str]]:
+    """Read a table of the system by its words. Returns no lines where the system has no such table."""
+    try:
+        return [line.split() for line in Path(path).read_text("utf-8", "replace").splitlines()]
+    except OSError:
+        return []

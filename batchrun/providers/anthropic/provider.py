@@ -18,6 +18,7 @@ from batchrun.providers.anthropic.endpoint import (
     environment_base_url,
     origin,
     refuse_unusable,
+    trusted_certificates,
     usable_endpoint,
 )
 from batchrun.providers.anthropic.files import AnthropicFiles
@@ -75,9 +76,10 @@ class AnthropicFactory:
     api_key: str | None = None
 
     def check(self) -> None:
-        """Raise UsageProblem when base URL or proxy cannot be used, EnvironmentProblem when there is no usable key."""
+        """Raise UsageProblem when base URL or proxy cannot be used, EnvironmentProblem for key or certificates."""
         self.endpoint()
         self.check_key()
+        trusted_certificates()
 
     def endpoint(self) -> Endpoint:
         """Return where requests go. Raises UsageProblem when base URL or proxy cannot be used."""

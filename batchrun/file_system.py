@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import stat
 import time
 from collections.abc import Callable
@@ -88,11 +89,38 @@ def read_bounded(path: Path, *, most_bytes: int) -> bytes:
     return content
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all, in place of one that is there; its folder is made. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        new.write_text(text, encoding="utf-8")
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
 def other_kind(mode: int) -> str | None:
     """Say what a path leads to, by the mode of its status. Returns None for an ordinary file."""
     if stat.S_ISREG(mode):
         return None
     return next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file whole or not at all, and make the folders above the file. Raises EnvironmentProblem."""
+    draft = path.with_name(f".{path.name[:100]}.{os.getpid()}")
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        raise EnvironmentProblem(f"{path} cannot be written: {error.strerror}.", hint="name another file") from error
 
 
 def make_folder(path: Path) -> None:

@@ -13,7 +13,7 @@ from batchrun.errors import ExitCode
 pytestmark = pytest.mark.slow
 
 README = (REPOSITORY / "README.md").read_text("utf-8")
-SCRIPTS = (REPOSITORY / "batchrun" / "docs" / "scripts.md").read_text("utf-8")
+UNATTENDED = (REPOSITORY / "batchrun" / "docs" / "unattended.md").read_text("utf-8")
 
 
 def test_the_lines_for_a_folder_of_ones_own(
@@ -56,10 +56,10 @@ def test_the_line_for_cron(tmp_path: Path) -> None:
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {sys.executable} -m batchrun "$@"\n')
     program.chmod(0o755)
-    lines = re.findall(r"^(?:0 2|\*/30) \* \* \* (?:\* )?(.*)$", SCRIPTS, re.MULTILINE)
+    lines = re.findall(r"^(?:0 2|\*/30) \* \* \* (?:\* )?(.*)$", UNATTENDED, re.MULTILINE)
     assert len(lines) == 2
-    assert "MAILTO=" in SCRIPTS
-    (keeping,) = re.findall(r"^(\(umask .*)$", SCRIPTS, re.MULTILINE)
+    assert "MAILTO=" in UNATTENDED
+    (keeping,) = re.findall(r"^(\(umask .*)$", UNATTENDED, re.MULTILINE)
 
     def here(line: str) -> str:
         return line.replace("/srv/contracts", str(project)).replace("/usr/local/bin/batchrun", str(program))

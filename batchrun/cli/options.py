@@ -25,15 +25,15 @@ class JobCommand(click.Command):
         return super().parse_args(ctx, [f"--simulate={PROFILES[0]}" if word == "--simulate" else word for word in args])
 
 
-class ShareOption(click.FloatRange):
-    """A share from 0 to 1."""
+class FiniteRange(click.FloatRange):
+    """A number within bounds, such as a share, or seconds."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read `0.95`. NaN is outside of no bounds, and is refused all the same."""
-        share: float = super().convert(value, param, ctx)
-        if math.isnan(share):
+        """Read `0.95`. NaN and infinity, which may be within the bounds, are refused all the same."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
             self.fail(f"{value!r} is not a number", param, ctx)
-        return share
+        return number
 
 
 class DollarsOption(click.ParamType[int]):
@@ -250,7 +250,7 @@ PROGRESS = click.option(
 WATCHING = in_order(
     click.option(
         "--speed",
-        type=click.FloatRange(min=0.01),
+        type=FiniteRange(min=0.01),
         default=20.0,
         show_default=True,
         help="The speed of the simulator's clock.",

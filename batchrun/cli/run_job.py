@@ -3,19 +3,25 @@
 import contextlib
 import gc
 import re
+import sys
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.cli.interrupts import halting_on_signals, run_async
 from batchrun.cli.next_command import as_called, typed_command
 from batchrun.cli.options import RunFlags
 from batchrun.cli.plan_file import online_of, read_plan, stale
-from batchrun.cli.views.cascade_text import calibration_as_json, promise_words
+from batchrun.cli.views.cascade_text import promise_words
 from batchrun.cli.views.format import count, with_bounds
 from batchrun.cli.views.log import Log
+from batchrun.cli.views.metrics_text import LEAST_SHARE
 from batchrun.cli.views.pilot_text import pilot_line, report_as_event, report_as_text
 from batchrun.cli.views.plan_json import plan_as_json
 from batchrun.cli.views.plan_text import (
@@ -30,15 +36,20 @@ from batchrun.cli.views.plan_text import (
 )
 from batchrun.cli.views.progress import Progress
 from batchrun.cli.views.route_text import time_words
-from batchrun.cli.views.summary_text import summary_as_text, summary_fields
+from batchrun.cli.views.summary_text import summary_as_text
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
 from batchrun.escaping import escape_control
-from batchrun.events import Event
+from batchrun.events import Event, RunStarted, Tick
 from batchrun.execution.run import ProviderFactory
 from batchrun.integrations.observers import RunFiles, observers_of
 from batchrun.planning.selection import Selection
+from batchrun.report.summary_json import calibration_as_json, summary_fields
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.runs import Runs
+from batchrun.store.reports.live import recent_shares
+from batchrun.store.reports.utilisation import binding
 from batchrun.strategy.pilot_report import PilotOptions, PilotReport
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.reading_notes import guessed_encodings
@@ -56,19 +67,25 @@ QUIET_CODES = {ExitCode.OK, ExitCode.UNFINISHED}
 class ShownRun(Observer):
     """A run as the command line shows the run: plan, progress, pilot and calibration, and at last the summary."""
 
-    def __init__(self, opened: OpenJob, path: Path, terminal: Terminal, *, progress: str, log: Log) -> None:
+    def __init__(self, opened: OpenJob, path: Path, terminal: Terminal, *, progress: Progress, log: Log) -> None:
         self.opened, self.path, self.terminal, self.log = opened, path, terminal, log
-        self.progress = Progress(terminal, progress)
+        self.progress = progress
         self.after_pilot = False
+        self.run_id: str | None = None
+
+    def planning(self, phase: str, documents: int) -> None:
+        """Show how far the planning is."""
+        self.progress.planning(phase, documents)
 
     def planned(self, plan: Plan, first: Plan | None = None, *, what: str = "pilot") -> None:
         """Show the plan."""
+        self.progress.close()
         show_plan(plan, self.opened, self.terminal, pilot=first, what=what)
 
     def calibrated(self, found: CascadeCalibration) -> None:
         """Show the promise of the calibration."""
         self.progress.close()
-        show_calibration(found, self.opened, self.terminal)
+        show_calibration(found, self.opened, self.terminal, run_id=self.run_id)
 
     def piloted(self, report: PilotReport) -> None:
         """Show what the pilot found and what follows."""
@@ -78,6 +95,10 @@ class ShownRun(Observer):
 
     def heard(self, event: Event) -> None:
         """Show and log an event."""
+        if isinstance(event, RunStarted):
+            self.run_id = event.run_id
+        if isinstance(event, Tick):
+            self.progress.limit = limit_in_use(self.opened)
         self.progress(event)
         self.log(event)
 
@@ -122,13 +143,16 @@ def run_job(
     options = submit_options(flags, exact=exact, simulated=profile is not None)
     online = online_of(approved) if approved else None
     counts = approved is None or online is not None  # a plan is made again as it was made
+    progress = Progress(terminal, flags["progress"])
+    progress.planning("starting", 0)
     options = replace(options, online=online, rescans=rescans, rereads=rereads, reasks_all=reasks_all)
     with (
+        closing(progress),
         Log(flags["log"], terminal) as log,
         open_job(path, simulated=profile is not None, to_run=True) as opened,
         provider_of(profile, flags["speed"], terminal) as provider,
     ):
-        shown = ShownRun(opened, path, terminal, progress=flags["progress"], log=log)
+        shown = ShownRun(opened, path, terminal, progress=progress, log=log)
         others = observers_of(opened, RunFiles(), warn=terminal.say)
         running = run(
             opened,
@@ -140,12 +164,18 @@ def run_job(
             pilot=pilot,
             counts=counts,
         )
-        try:
-            summary = run_async(running)
-        finally:
-            shown.progress.close()
+        summary = run_async(running)
     show_summary(summary, path, terminal, after_pilot=shown.after_pilot)
     return int(summary.exit_code)
+
+
+def limit_in_use(opened: OpenJob) -> str:
+    """Return the limit of which the last minutes have used most: `input 93%`. Empty if nothing was sent yet."""
+    with Ledger.read(opened.paths.ledger) as ledger:
+        run = Runs(ledger).last_run(opened.name)
+        shares = recent_shares(ledger, run.run_no, now=time.time()) if run else {}
+    bound = binding(shares)
+    return f"{bound.split()[0]} {shares[bound]:.0%}" if bound and shares[bound] >= LEAST_SHARE else ""
 
 
 def submit_options(flags: RunFlags, *, exact: bool, simulated: bool) -> SubmitOptions:
@@ -171,10 +201,10 @@ def submit_options(flags: RunFlags, *, exact: bool, simulated: bool) -> SubmitOp
     )
 
 
-def show_calibration(found: CascadeCalibration, opened: OpenJob, terminal: Terminal) -> None:
+def show_calibration(found: CascadeCalibration, opened: OpenJob, terminal: Terminal, *, run_id: str | None) -> None:
     """Show, between the calibration of a cascade and the rest, what is promised of the answers that are taken."""
     if terminal.json:
-        terminal.event("calibration", **calibration_as_json(found))
+        terminal.event("calibration", run=run_id, **calibration_as_json(found))
     elif not terminal.quiet:
         first, *more = promise_words(found, [model.price.name for model in opened.chain.models])
         terminal.result("\n".join([f"calibrated  {first}", *[f"            {line}" for line in more]]))
@@ -267,21 +297,16 @@ def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:
 
 @contextlib.contextmanager
 def provider_of(profile: str | None, speed: float, terminal: Terminal) -> Iterator[ProviderFactory]:
-    """The real API, or a simulator that lives as long as the run. Raises UsageProblem for an unusable address."""
+    """Yield the API of a command, and say where requests go unless that is where everybody's go."""
     gc.disable()  # the import makes 160,000 objects that stay: every collection would visit these objects in vain
-    from batchrun.providers.anthropic.provider import AnthropicFactory
+    from batchrun.api.provider import provider
 
     gc.freeze()
     gc.enable()
-    if profile is None:
-        factory = AnthropicFactory()
+    with provider(profile, speed=speed) as factory:
         with contextlib.suppress(EnvironmentProblem):  # there is no key, which matters if something is to be sent
-            endpoint = factory.endpoint()
-            if not (endpoint.is_default or terminal.quiet or terminal.json):
-                terminal.say(f"requests go to {endpoint.words}")
+            is_quiet = profile is not None or terminal.quiet or terminal.json
+            if not is_quiet and not (endpoint := factory.endpoint()).is_default:
+                with tqdm.external_write_mode(sys.stderr):  # beside the words that a bar has before the run
+                    terminal.say(f"requests go to {endpoint.words}")
         yield factory
-        return
-    from batchrun.simulator.http.server import running_simulator
-
-    with running_simulator(profile, speed=speed) as base_url:
-        yield AnthropicFactory(base_url=base_url, api_key="simulated")

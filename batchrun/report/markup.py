@@ -5,7 +5,7 @@ import html
 from batchrun.escaping import escape_control
 
 VOID = frozenset({"meta", "input", "br", "img", "line", "rect", "circle", "path", "polyline", "polygon"})
-"""Elements without content. SVG's are closed by themselves, so that the page is well-formed XML too."""
+"""Elements that may be empty. Then they are closed by themselves, so that the page is well-formed XML too."""
 
 
 class Markup(str):
@@ -14,7 +14,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def tag(name: str, *children: str, **attributes: str | float | None) -> Markup:
+def tag(name: str, /, *children: str, **attributes: str | float | None) -> Markup:
     """Return an element. A child that is no `Markup` is text, and is escaped; an attribute that is None is left out.
 
     An underscore in the name of an attribute is a hyphen, and one at its end is dropped: `class_`, `aria_label`.
@@ -24,7 +24,7 @@ def tag(name: str, *children: str, **attributes: str | float | None) -> Markup:
         for key, value in attributes.items()
         if value is not None
     )
-    if name in VOID:
+    if name in VOID and not children:
         return Markup(f"<{name}{shown}/>")
     return Markup(f"<{name}{shown}>{joined(*children)}</{name}>")
 

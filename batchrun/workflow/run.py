@@ -1,6 +1,7 @@
 """The whole story of running a job: calibration, pilot and submit, with somebody who hears of the run."""
 
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
 from batchrun.execution.run import Caller, Interrupts, ProviderFactory
@@ -38,11 +39,14 @@ async def run_job(
         first = PilotSubmit(opened, caller, observer.planned, observer.piloted, options, counts=counts)
         return await first.submit(selection, terms)
 
-    caller = Caller(provider=provider, listener=observer.heard, interrupts=interrupts)
+    options = replace(options or SubmitOptions(), planning=observer.planning)
+    caller = Caller(provider=provider, listener=observer.heard, interrupts=interrupts, sending=observer.sending)
     shows = partial(observer.planned, what="calibration")
-    calibrated = CalibratedSubmit(
-        opened, caller, shows, observer.calibrated, rest, options or SubmitOptions(), counts=counts
-    )
-    summary = await calibrated.submit(selection)
+    calibrated = CalibratedSubmit(opened, caller, shows, observer.calibrated, rest, options, counts=counts)
+    try:
+        summary = await calibrated.submit(selection)
+    except BaseException as error:
+        observer.failed(error)
+        raise
     observer.ended(summary)
     return summary

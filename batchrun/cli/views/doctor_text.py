@@ -1,6 +1,5 @@
 """The checks of `doctor`, for people and for programs."""
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +9,7 @@ from batchrun.cli.doctor.check import Check, Verdict
 from batchrun.cli.next_command import as_called
 from batchrun.cli.views.format import count
 from batchrun.cli.views.terminal import Terminal
-from batchrun.escaping import escape_control
+from batchrun.escaping import escape_control, readable_json
 from batchrun.masking import masked
 
 COLORS = {Verdict.OK: "green", Verdict.SKIPPED: "blue", Verdict.WARNING: "yellow", Verdict.BROKEN: "red"}
@@ -21,7 +20,7 @@ def show_checks(found: Sequence[Check], terminal: Terminal) -> None:
     verdicts = Counter(one.verdict for one in found)
     if terminal.json:
         ok, shown = not verdicts[Verdict.BROKEN], [asdict(one) for one in found]
-        terminal.result(json.dumps({"v": 1, "ok": ok, "checks": shown}, indent=2))
+        terminal.result(readable_json({"v": 1, "ok": ok, "checks": shown}, indent=2))
         return
     width = max(len(escape_control(one.name)) for one in found)
     for one in found:

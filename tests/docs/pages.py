@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import filterfalse
 from pathlib import Path
 
 from command_line import REPOSITORY
@@ -20,12 +21,20 @@ class Shown:
     @property
     def is_batchrun(self) -> bool:
         """Whether the line is a command of batchrun alone, which can be run in this process."""
-        return self.line.startswith("batchrun ") and not re.search(r"[|;&]|(?<!<)>", self.line)
+        return re.match(r"(?:uv run )?batchrun ", self.line) is not None and not re.search(r"[|;&>]", self.line)
 
     @property
     def arguments(self) -> str:
         """What stands behind the name of the program."""
-        return self.line.removeprefix("batchrun ")
+        return self.line.removeprefix("uv run ").removeprefix("batchrun ")
+
+
+SAID = {"", "text", "console"}
+"""The languages of blocks that show what a program says."""
+HOME = "/home/ada/office"
+"""What pages show in place of the folder in which the tests run."""
+SOMETIMES = re.compile(r"^ *waited |^\S+ info  run=|^requests go to http://127")
+"""Lines that depend on how busy the machine is, that are no part of what a terminal shows, or that name the API of tests."""
 
 
 def path_of(name: str) -> Path:
@@ -40,20 +49,35 @@ def page(name: str) -> str:
 
 def shown(text: str) -> Iterator[Shown]:
     """The commands of a text in their order: lines of `sh` blocks, and lines that begin with `$` in other blocks."""
-    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL):
+    for language, block in blocks(text):
         if language == "sh":
             lines = (re.sub(r"(^|\s)# .*$", "", line).strip() for line in block.splitlines())
             yield from (Shown(line) for line in lines if line)
-        elif language in {"", "text", "console"} and block.startswith("$ "):
+        elif language in SAID and block.startswith("$ "):
             for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
                 line, _, prints = part.partition("\n")
                 yield Shown(line.strip(), prints)
 
 
+def shown_alone(text: str) -> list[str]:
+    """The first lines of blocks that show what a program says without the command."""
+    return [block.partition("\n")[0] for language, block in blocks(text) if language in SAID and block[:2] != "$ "]
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """The fenced blocks of a text, each with its language."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def lasting(said: str) -> str:
+    """What a command said, without lines that it says only sometimes."""
+    return "\n".join(filterfalse(SOMETIMES.match, said.rstrip().splitlines())) + "\n"
+
+
 def shape(text: str) -> list[str]:
     """The lines of an output without what differs from one run to the next: numbers, ids, hashes, widths."""
     shapes = []
-    for line in text.splitlines():
+    for line in lasting(text).splitlines():
         line = re.sub(r"\b[0-9a-f]{12,64}\b", "HASH", line)  # noqa: PLW2901
         line = re.sub(r"\b(?:sim-)?[0-9a-f]{4}\b", "RUN", line)  # noqa: PLW2901
         line = re.sub(r"-?\d[\d,.:]*[kM]?|-(?=0)", "0", line)  # noqa: PLW2901
@@ -64,6 +88,8 @@ def shape(text: str) -> list[str]:
 def differs(said: str, told: str) -> str | None:
     """Say where the shape of an output is not the one that a page shows. A line of `…` stands for any lines."""
     wanted, found = shape(said), iter(shape(told))
+    if wanted == ["…"]:
+        return "the page shows nothing of it"
     skips = False
     for line in wanted:
         if line == "…":

@@ -1,135 +1,87 @@
 """Every command of the documentation, run as printed: it exits as the page says, and prints what the page shows."""
 
+import contextlib
+import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import cli_reference
 import house_picture
 import pytest
 from command_line import REPOSITORY, CommandLine, serving, talking_to
-from pages import DOCS, Shown, differs, page, path_of, shown
+from pages import DOCS, HOME, Shown, differs, lasting, page, path_of, shown, shown_alone
+from scenes import SCENES, nothing
 
+from batchrun import cli
+from batchrun.cli.next_command import program
 from batchrun.errors import ExitCode
 from batchrun.estimation.text_class import TextClass, factor
-
-Prepare = Callable[[CommandLine], object]
-"""Brings the folder into the state in which a reader would type the commands of a page."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """What a page takes for granted, and what it tells of its commands beside their output."""
-
-    prepare: Prepare = lambda _: None
-    before: Mapping[str, Prepare] = field(default_factory=dict)
-    """What happens between two commands of a page, by the line before which it happens."""
-    codes: Mapping[str, int] = field(default_factory=dict)
-    """The exit codes of lines that do not exit with 0."""
-    names: Mapping[str, str] = field(default_factory=dict)
-    """What a reader writes in place of the names of a page."""
-    elsewhere: Mapping[str, str] = field(default_factory=dict)
-    """Lines that cannot be run here, each with the test that runs it, or the reason."""
-
 
 HARMLESS = {"rm", "mkdir", "cp"}
 """What a line of the shell may begin with, to be run in the folder of the test."""
 
 
-def submitted(batchrun: CommandLine) -> None:
-    """The sample job has run."""
-    assert batchrun("submit -q jobs/contracts.toml").code == ExitCode.OK
-
-
-def submitted_twice(batchrun: CommandLine) -> None:
-    """The sample job has run, and runs once more after its prompt has changed."""
-    submitted(batchrun)
-    job = Path("jobs/contracts.toml")
-    job.write_text(job.read_text("utf-8").replace("You extract", "You carefully extract"), "utf-8")
-    shutil.copy(job, "jobs/strong.toml")
-    assert batchrun("plan -q jobs/contracts.toml -o plan.json").code == ExitCode.OK
-
-
-def too_few_tokens(_: CommandLine) -> None:
-    """Replies of the sample job may have 60 tokens only."""
-    change("jobs/contracts.toml", r"(?m)^max_tokens = .*", "max_tokens = 60")
-
-
-def enough_tokens(_: CommandLine) -> None:
-    """Replies of the sample job have room again."""
-    shutil.copy(REPOSITORY / "jobs" / "contracts.toml", "jobs/contracts.toml")
-
-
-def change(path: str, pattern: str, text: str) -> None:
-    """Change a file of the folder."""
-    before = Path(path).read_text("utf-8")
-    Path(path).write_text(after := re.sub(pattern, text, before), "utf-8")
-    assert after != before
-
-
-SETS_UP = "it sets up an environment: `.ci/run` and the newcomer's test of tests/test_own_folder.py do"
-DESTROYS = "it is told as what not to do lightly"
-SCENES: Mapping[str, Scene] = {
-    "README": Scene(elsewhere={
-        "pip install uv && uv run batchrun submit jobs/contracts.toml --simulate": SETS_UP,
-        "pip install uv && uv run pytest": SETS_UP,
-    }),
-    "batches": Scene(
-        names={"msgbatch_01Hk": "msgbatch_none"},
-        codes={
-            "batchrun batches contracts --adopt msgbatch_01Hk": ExitCode.USAGE,
-            "batchrun batches contracts --resend": ExitCode.USAGE,
-            "batchrun batches contracts --resend --pay-again": ExitCode.USAGE,
-        },
-    ),
-    "contributing": Scene(elsewhere={
-        'pip install uv && uv run pytest -m "not slow"': SETS_UP,
-        ".ci/run": SETS_UP,
-    }),
-    "estimate": Scene(
-        before={"batchrun submit jobs/contracts.toml": too_few_tokens, "batchrun plan jobs/contracts.toml -o plan.json": enough_tokens},
-        codes={"batchrun submit jobs/contracts.toml": ExitCode.REFUSED},
-    ),
-    "failures": Scene(prepare=submitted, names={"--doc ID": "--doc sample_data/contracts/loan-ferrow-bank.txt"}),
-    "pilot": Scene(),
-    "privacy": Scene(prepare=submitted),
-    "quality": Scene(prepare=submitted),
-    "recipes": Scene(prepare=submitted_twice),
-}  # fmt: skip
-
-
-@pytest.fixture
-def batchrun(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[CommandLine]:
-    """The command line in a copy of the samples, with a key for an API that is a simulator."""
-    for folder in ("jobs", "sample_data"):
-        shutil.copytree(REPOSITORY / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "batchrun.toml").touch()
-    monkeypatch.chdir(tmp_path)
-    with serving() as api:
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder in which all pages are tried, one after the other, with a key for an API that is a simulator."""
+    with serving() as api, pytest.MonkeyPatch.context() as patch:
         for name, value in talking_to(api).items():
-            monkeypatch.setenv(name, value)
-        yield CommandLine(capsys)
+            patch.setenv(name, value)
+        patch.setattr("batchrun.execution.ledger_writer.BALLAST_BYTES", 4096)
+        yield tmp_path_factory.mktemp("page") / "project"
+
+
+@pytest.fixture(scope="module")
+def submitted(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same folder after the sample job has run, kept elsewhere to be copied."""
+    samples(project)
+    kept = tmp_path_factory.mktemp("kept") / "project"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        assert cli.run(["submit", "-q", "jobs/contracts.toml"]) == ExitCode.OK
+    return Path(shutil.move(project, kept))
+
+
+def samples(project: Path) -> None:
+    """Begin anew with the samples alone."""
+    shutil.rmtree(project, ignore_errors=True)
+    for folder in ("jobs", "sample_data"):
+        shutil.copytree(REPOSITORY / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (project / "batchrun.toml").touch()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SCENES)
-def test_commands_do_as_their_page_says(name: str, batchrun: CommandLine) -> None:
-    scene = SCENES[name]
+@pytest.mark.parametrize("name", [name for name in SCENES if any(shown(page(name)))])
+def test_commands_do_as_their_page_says(
+    name: str,
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+) -> None:
+    scene, batchrun = SCENES[name], CommandLine(capsys)
+    before = dict(scene.before)
+    if scene.begins == "submitted":
+        kept = request.getfixturevalue("submitted")
+        shutil.rmtree(project, ignore_errors=True)
+        shutil.copytree(kept, project)
+    else:
+        samples(project)
+    monkeypatch.chdir(project)
     scene.prepare(batchrun)
     for command in shown(page(name)):
         if command.line in scene.elsewhere:
             continue
+        before.pop(command.line, nothing)(batchrun)
         line = command.line
-        scene.before.get(line, lambda _: None)(batchrun)
         for written, meant in scene.names.items():
-            line = line.replace(written, meant)
-        code, said = run(Shown(line), batchrun)
+            line = line.replace(written, meant()) if written in line else line
+        code, said = run(Shown(line))
         assert code == scene.codes.get(command.line, ExitCode.OK), f"{line}\n{said}"
         if command.prints is not None and (wrong := differs(command.prints, said)):
             assert renewed(name, command, said), f"{line}\n{wrong}\n\n{said}"
@@ -139,24 +91,50 @@ def renewed(name: str, command: Shown, said: str) -> bool:
     """Write what a command says into its page, if whoever runs the tests wants that: RENEW_DOCS=1 pytest tests/docs."""
     if not os.environ.get("RENEW_DOCS") or command.prints is None:
         return False
-    path = path_of(name)
-    path.write_text(path.read_text("utf-8").replace(command.prints, said.rstrip() + "\n"), "utf-8")
+    path, begin = path_of(name), f"$ {command.line}\n"
+    text = path.read_text("utf-8").replace(begin + command.prints, begin + lasting(said).lstrip("\n"))
+    path.write_text(text, "utf-8")
     return True
 
 
-def run(command: Shown, batchrun: CommandLine) -> tuple[int, str]:
+def run(command: Shown) -> tuple[int, str]:
     """Run a line, in this process if the line is a command of batchrun. Returns the exit code and what was said."""
     if command.is_batchrun:
-        ran = batchrun(command.arguments)
-        return ran.code, re.sub(r"^requests go to http://127.*\n", "", ran.words)  # a reader's API is the usual one
+        return together(command.arguments, with_uv=command.line.startswith("uv run "))
     assert command.line.split()[0] in HARMLESS, f"not run here: {command.line}"
     ran_by_shell = subprocess.run(["sh", "-c", command.line], capture_output=True, text=True, timeout=60, check=False)
     return ran_by_shell.returncode, ran_by_shell.stdout + ran_by_shell.stderr
 
 
-def test_every_page_with_commands_is_run() -> None:
-    pages = {path.stem for path in DOCS.glob("*.md") if any(shown(path.read_text("utf-8")))}
-    assert pages | {"README"} == set(SCENES)
+def together(arguments: str, *, with_uv: bool) -> tuple[int, str]:
+    """Run a command whose stdout and stderr are one, as they are on a terminal. Returns the exit code and what was said."""
+    said = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), pytest.MonkeyPatch.context() as patch:
+        if with_uv:
+            patch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+        program.cache_clear()
+        code = cli.run(shlex.split(arguments))
+    program.cache_clear()
+    said.seek(0)
+    return int(code), said.read().replace(str(Path.cwd()), HOME)
+
+
+def test_every_page_with_commands_or_outputs_is_held() -> None:
+    texts = {path.stem: path.read_text("utf-8") for path in [REPOSITORY / "README.md", *DOCS.glob("*.md")]}
+    assert {name for name, text in texts.items() if any(shown(text)) or shown_alone(text)} == set(SCENES)
+    for name, scene in SCENES.items():
+        if name != "cli":  # made from the program; see below
+            assert sorted(shown_alone(texts[name])) == sorted(scene.shown), name
+        lines = {command.line for command in shown(texts[name])}
+        assert lines >= {*scene.before, *scene.codes, *scene.elsewhere}, name
+        assert [key for key in scene.names if not any(key in line for line in lines)] == [], name
+
+
+def test_what_is_run_elsewhere_is_there() -> None:
+    told = [why for scene in SCENES.values() for why in (*scene.elsewhere.values(), *scene.shown.values())]
+    files = {file for why in told for file in re.findall(r"tests/[\w/]+\.py", why)}
+    assert files
+    assert [file for file in files if not (REPOSITORY / file).exists()] == []
 
 
 # --- pages that are made from the program

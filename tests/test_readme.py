@@ -123,7 +123,7 @@ def test_every_command_is_described() -> None:
 
 
 def test_exit_codes() -> None:
-    codes = [code for row in cells(section("For scripts")) for code in row[0].split(", ")]
+    codes = [code for row in cells(section("Exit codes")) for code in row[0].split(", ")]
     assert [int(code) for code in codes] == list(ExitCode)
 
 

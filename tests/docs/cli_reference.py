@@ -21,7 +21,7 @@ Every command with its options, as `batchrun COMMAND --help` shows them. This pa
 - `JOB` is a job file. `RUN` is a job file, a job's name, the beginning of a run's id, or `last`.
 - Every option has an environment variable: `BATCHRUN_SUBMIT_MAX_COST=10` is `submit --max-cost 10`.
 - `--json`, `-q`, `-v` and `--color` may stand before or behind the command's name.
-- What the exit codes mean is said in [for scripts](scripts.md).
+- What the exit codes mean is said in [unattended](unattended.md#exit-codes).
 """
 EVERYWHERE = {"json", "quiet", "verbose", "color", "help"}
 """Parameters that every command has. They are listed once."""

@@ -5,7 +5,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
@@ -107,15 +107,16 @@ def other_kind(mode: int) -> str | None:
     return next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all, and make the folders above the file. Raises EnvironmentProblem."""
+def replace_file(path: Path, parts: Iterable[str]) -> None:
+    """Write a text to a file whole or not at all, and make the folders above the file. Raises EnvironmentProblem."""
     draft = path.with_name(f".{path.name[:100]}.{os.getpid()}")
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        if path.exists() and (kind := other_kind(path.stat().st_mode)):
+            raise EnvironmentProblem(f"{path} is {kind}, not a file.", hint="name another file")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            draft.write_text(text, encoding="utf-8")
+            with draft.open("w", encoding="utf-8") as file:
+                file.writelines(parts)
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)

@@ -153,7 +153,8 @@ def run_job(
         provider_of(profile, flags["speed"], terminal) as provider,
     ):
         shown = ShownRun(opened, path, terminal, progress=progress, log=log)
-        others = observers_of(opened, RunFiles(), warn=terminal.say)
+        files = run_files(flags, opened)
+        others = observers_of(opened, files, warn=terminal.say)
         running = run(
             opened,
             selection,
@@ -165,8 +166,18 @@ def run_job(
             counts=counts,
         )
         summary = run_async(running)
-    show_summary(summary, path, terminal, after_pilot=shown.after_pilot)
+    show_summary(summary, path, terminal, after_pilot=shown.after_pilot, report=files.written.get("html"))
     return int(summary.exit_code)
+
+
+def run_files(flags: RunFlags, opened: OpenJob) -> RunFiles:
+    """The files that are wanted of a run. Raises UsageProblem for a live report that has no file."""
+    report, is_live = flags.get("report"), flags.get("live", False)
+    if is_live and not (report or opened.job.spec.report.html):
+        raise UsageProblem(
+            "--live needs a report to write.", hint="add --report FILE, or [report] html to the job file"
+        )
+    return RunFiles(report=report, is_live=is_live, junit=flags.get("junit"))
 
 
 def limit_in_use(opened: OpenJob) -> str:
@@ -218,20 +229,22 @@ def show_pilot(report: PilotReport, opened: OpenJob, terminal: Terminal, path: P
         terminal.result(report_as_text(report, opened, terminal, path))
 
 
-def show_summary(summary: Summary, path: Path, terminal: Terminal, *, after_pilot: bool) -> None:
+def show_summary(
+    summary: Summary, path: Path, terminal: Terminal, *, after_pilot: bool, report: Path | None = None
+) -> None:
     """Show why a run stopped, and then how it went: what to type next comes last.
 
     After the report of a pilot for which nothing was sent there is no more to show.
     """
     if terminal.json:
-        terminal.event("run_end", **summary_fields(summary))
+        terminal.event("run_end", **summary_fields(summary), **({"report": str(report)} if report else {}))
     if summary.halted:
         says_how = summary.remaining is not None and not terminal.json  # the summary does, with amounts
         terminal.problem(summary.halted, hint=not says_how)
     if terminal.json or (terminal.quiet and summary.exit_code in QUIET_CODES):
         return
     if summary.totals or not after_pilot:
-        terminal.result(summary_as_text(summary, path, terminal))
+        terminal.result(summary_as_text(summary, path, terminal, report=report))
 
 
 def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | None, what: str = "pilot") -> None:

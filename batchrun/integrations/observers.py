@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +11,7 @@ from batchrun.integrations.github import GithubActions, summary_markdown
 from batchrun.integrations.notify import Notify
 from batchrun.integrations.prometheus import Textfile
 from batchrun.job.telling_sections import JOB
+from batchrun.report.report_file import ReportFile, report_files
 from batchrun.workflow.observer import HarmlessObservers, Observer, reason
 from batchrun.workflow.open_job import OpenJob
 
@@ -27,14 +28,17 @@ class RunFiles:
     """Whether the report is written again and again while the run goes on."""
     junit: Path | None = None
     """The outcomes as JUnit XML."""
+    written: dict[str, Path] = field(default_factory=dict)
+    """The files that were written, by kind: `html` and `junit`. Empty before the end of the run."""
 
 
-def observers_of(opened: OpenJob, files: RunFiles, warn: Callable[[str], None]) -> list[Observer]:  # noqa: ARG001
+def observers_of(opened: OpenJob, files: RunFiles, warn: Callable[[str], None]) -> list[Observer]:
     """List the observers that the job file, the environment and the command ask for.
 
     `warn` tells a person what an observer could not do. No run fails because of an observer.
     """
-    found: list[Observer] = []
+    targets = report_files(opened, report=files.report, junit=files.junit, is_live=files.is_live)
+    found: list[Observer] = [ReportFile(opened, target, files.written.__setitem__, warn) for target in targets]
     for make in makers(opened, warn, os.environ):
         try:
             found.append(make())

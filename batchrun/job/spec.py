@@ -21,6 +21,7 @@ from batchrun.job.key_types import CacheMode, Positive, Share, TagName, TagValue
 from batchrun.job.model_sections import CascadeSection, ModelSection
 from batchrun.job.output_section import OutputSection, fits_the_source
 from batchrun.job.project_root import LEDGER
+from batchrun.job.report_section import ReportSection
 from batchrun.job.review_section import ReviewSection
 from batchrun.job.source_sections import Source
 from batchrun.job.telling_sections import MetricsSection, NotifySection, starts_no_program
@@ -329,6 +330,7 @@ class JobSpec(Table):
     check: CheckSections = ()
     """What must be true of the output. No request depends on a check."""
     review: ReviewSection | None = None
+    report: ReportSection = ReportSection()
     metrics: MetricsSection = MetricsSection()
     notify: Annotated[NotifySection, AfterValidator(starts_no_program)] = NotifySection()
 

@@ -73,7 +73,7 @@ FIELD = 'title = { type = "string?" }'
 PROMPT = 'user = "{{ doc.text }}"'
 ALL_TABLES = (
     "job, source, model, prompt, output, cascade, run, pilot, tune, batch, limits, budget, retry, store, gold, check,"
-    " review, metrics, notify"
+    " review, report, metrics, notify"
 )
 CASCADE = '[cascade]\nmodels = ["claude-sonnet-5-5", "b"]'
 

@@ -5,7 +5,6 @@ from typing import Any
 
 from batchrun.answers.progress import Turn
 from batchrun.cli.find_run import FoundRun
-from batchrun.cli.views.origin_text import asked_document
 from batchrun.cli.views.terminal import Terminal
 from batchrun.document import Unreadable
 from batchrun.errors import UsageProblem
@@ -13,6 +12,7 @@ from batchrun.escaping import escape_control, readable_json
 from batchrun.masking import masked
 from batchrun.providers.anthropic.conversation import Said, conversation
 from batchrun.request import Request
+from batchrun.workflow.asked_parts import asked_document
 from batchrun.workflow.read_again import read_again
 
 LEAVE_OUT = "leave out --prompt to see what is remembered"

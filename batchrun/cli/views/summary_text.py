@@ -31,8 +31,8 @@ NOT_OF_A_RETRY = ("limit", "next", "exact", "pilot", "go_on", "no_pilot", "simul
 """Options of a submit that a retry does not take, or that mean something else there."""
 
 
-def summary_as_text(summary: Summary, path: Path, terminal: Terminal) -> str:
-    """The whole summary."""
+def summary_as_text(summary: Summary, path: Path, terminal: Terminal, *, report: Path | None = None) -> str:
+    """The whole summary, with the report that the run has left, if any."""
     lines = [*verdict_lines(summary, terminal), ""]
     if not stopped_at_once(summary):
         lines += [*outcome_lines(summary), ""]
@@ -42,6 +42,7 @@ def summary_as_text(summary: Summary, path: Path, terminal: Terminal) -> str:
         lines += [*of_checks, ""]
     if summary.open_batches:
         lines += [batch_table(summary.open_batches, width=terminal.width()), ""]
+    lines += [f"  report   {escape_control(below_here(report))}"] if report else []
     lines += next_lines(summary, path)
     return "\n".join(lines).rstrip() + (f"\nexit {int(summary.exit_code)}" if summary.exit_code else "")
 

@@ -4,12 +4,13 @@ from batchrun.answers.progress import Turn
 from batchrun.cli.find_run import FoundRun
 from batchrun.cli.views.document_text import DocumentView, show_document
 from batchrun.cli.views.format import labelled
-from batchrun.cli.views.origin_text import asked_document, asked_parts, origins_of
+from batchrun.cli.views.origin_text import origins_of
 from batchrun.cli.views.request_text import request_lines
 from batchrun.cli.views.terminal import Terminal
 from batchrun.document import Unreadable
 from batchrun.providers.anthropic.conversation import conversation
 from batchrun.store.reports.document_story import document_story
+from batchrun.workflow.asked_parts import asked_document, asked_parts
 from batchrun.workflow.read_again import read_again
 
 

@@ -18,17 +18,22 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[2]
 PICTURE = REPOSITORY / "batchrun" / "docs" / "session.svg"
 COLUMNS, LINE_HEIGHT, CHARACTER_WIDTH, MARGIN = 100, 18, 7.83, 14
+HEAD, GAP = 28, 9
+DOTS = ("#ff5f57", "#febc2e", "#28c840")
+BLOCKS = re.compile("[▏▎▍▌▋▊▉█]+")
 SUBMIT = "batchrun submit jobs/contracts.toml --simulate --speed 2"
+RESULTS = "batchrun results contracts --simulate --limit 3 --columns doc_id,party_a,governing_law,term_months"
 STYLE = """
   text { font: 13px ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace; fill: #e6edf3; white-space: pre }
-  .typed { font-weight: 700 } .note { fill: #f2cc60 } rect { fill: #0d1117 }
+  .typed { font-weight: 700; fill: #7ee787 } .note { fill: #f2cc60 } .soft { fill: #8b949e }
+  .back { fill: #0d1117 } .head { fill: #161b22 } .bar { fill: #58a6ff }
 """
 
 
@@ -87,13 +92,13 @@ def session() -> list[tuple[str, str]]:
         (folder / "batchrun.toml").touch()
 
         def killing(written: str) -> bool:
-            return (found := re.findall(r"(\d+)/\d+ ", written)) != [] and int(found[-1]) >= 8
+            return (found := re.findall(r"(\d+)/\d+ ", written)) != [] and int(found[-1]) > 15
 
         said += [("typed", f"$ {SUBMIT}"), *lines_of(on_a_terminal(SUBMIT, folder, kill=killing))]
         said += [("note", "Killed: kill -9 from another terminal. The same command again:"), ("typed", f"$ {SUBMIT}")]
         time.sleep(0.5)
         said += lines_of(on_a_terminal(SUBMIT, folder))
-        for command in ("batchrun results contracts --simulate --limit 4", SUBMIT):
+        for command in (RESULTS, SUBMIT):
             said += [("typed", f"$ {command}"), *lines_of(on_a_terminal(command, folder))]
     return said
 
@@ -107,17 +112,33 @@ def lines_of(lines: list[str]) -> list[tuple[str, str]]:
 
 def drawn(said: list[tuple[str, str]]) -> str:
     """The picture of a terminal with these lines."""
-    width, height = COLUMNS * CHARACTER_WIDTH + 2 * MARGIN, len(said) * LINE_HEIGHT + 2 * MARGIN
-    texts = [
-        f'<text class="{kind}" x="{MARGIN}" y="{MARGIN + LINE_HEIGHT * (number + 0.75):g}">{escape(line)}</text>'
-        for number, (kind, line) in enumerate(said)
-        if line
-    ]
+    shapes, y = [], HEAD + LINE_HEIGHT
+    for number, (kind, line) in enumerate(said):
+        y += GAP if kind == "note" or (kind == "typed" and number and said[number - 1][0] != "note") else 0
+        shapes += [*bars(line, y), text(kind, BLOCKS.sub(lambda bar: " " * len(bar[0]), line), y)] if line else []
+        y += LINE_HEIGHT if line else LINE_HEIGHT / 2
+    width = COLUMNS * CHARACTER_WIDTH + 2 * MARGIN
+    dots = (f'<circle cx="{18 + 18 * at}" cy="{HEAD / 2:g}" r="5" fill="{colour}"/>' for at, colour in enumerate(DOTS))
     return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img" aria-labelledby="t">',
-        '<title id="t">A run is killed after 8 of 23 documents; the same command sends the rest</title>',
-        f"<style>{STYLE}</style>", '<rect width="100%" height="100%" rx="8"/>', *texts, "</svg>", "",
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {y:g}" role="img" aria-labelledby="t">',
+        '<title id="t">A run is killed when 16 of 23 documents are done; the same command sends the rest, and then nothing'
+        "</title>",
+        f"<style>{STYLE}</style>", f'<rect class="head" width="{width:g}" height="{2 * HEAD:g}" rx="8"/>',
+        f'<rect class="back" y="{HEAD:g}" width="{width:g}" height="{y - HEAD:g}" rx="8"/>', *dots, *shapes, "</svg>", "",
     ])  # fmt: skip
+
+
+def text(kind: str, line: str, y: float) -> str:
+    """A line of the terminal."""
+    soft = kind == "said" and re.match(r"  (?:thinking|cache|tokens|speed|latency|chain) ", line)
+    return f'<text class="{"soft" if soft else kind}" x="{MARGIN}" y="{y:g}" xml:space="preserve">{escape(line)}</text>'
+
+
+def bars(line: str, y: float) -> Iterator[str]:
+    """The bars of a line, which are blocks beside each other in a terminal."""
+    for bar in BLOCKS.finditer(line):
+        x, width = MARGIN + bar.start() * CHARACTER_WIDTH, len(bar[0]) * CHARACTER_WIDTH
+        yield f'<rect class="bar" x="{x:.1f}" y="{y - 11:g}" width="{width:.1f}" height="13"/>'
 
 
 if __name__ == "__main__":

@@ -112,7 +112,7 @@ def replace_file(path: Path, parts: Iterable[str]) -> None:
     draft = path.with_name(f".{path.name[:100]}.{os.getpid()}")
     try:
         if path.exists() and (kind := other_kind(path.stat().st_mode)):
-            raise EnvironmentProblem(f"{path} is {kind}, not a file.", hint="name another file")
+            raise EnvironmentProblem(f"{path} cannot be written: it is {kind}.", hint="name another file")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with draft.open("w", encoding="utf-8") as file:

@@ -67,7 +67,7 @@ def _options(command: click.Command, only: set[str] | None, *, without: set[str]
     if shown:
         yield "| option | what it does |\n|---|---|"
         yield from (
-            f"| `{names.replace('|', '/')}` | {_escaped(words)} |" for names, words in shown if names != "--help"
+            f"| `{names.replace('|', '/')}` | {_escaped(words)} |" for names, words in shown if "--help" not in names
         )
 
 

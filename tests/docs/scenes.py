@@ -264,7 +264,10 @@ SCENES: Mapping[str, Scene] = {
         },
     ),
     "recipes": Scene(begins="submitted", prepare=kept_plan, names={"436d": first_run}),
-    "report": Scene(begins="submitted"),
+    "report": Scene(
+        begins="submitted",
+        elsewhere={"batchrun report last --open": "it opens a browser"},
+    ),
     "results": Scene(shown={"docs/nda.txt  succeeded  $0.0003": "tests/cli/commands/test_results_provenance.py"}),
     "speed": Scene(shown={
         "at most 2.0% of the documents taken from claude-haiku-5-5 differ from claude-sonnet-5-5, with 95% confidence":

@@ -1,6 +1,6 @@
 """Makes the picture of a report in the README, batchrun/docs/report.png, of a simulated run of 1,200 contracts.
 
-    python tests/docs/report_picture.py [FILE]      takes three minutes, and needs /usr/bin/chromium; FILE keeps the report
+    python tests/docs/report_picture.py [FILE]      takes six minutes, and needs /usr/bin/chromium; FILE keeps the report
 
 The documents are the sample contracts, each many times with another number in it, and the simulated API is busy.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 PICTURE = REPOSITORY / "batchrun" / "docs" / "report.png"
 CHROMIUM = "/usr/bin/chromium"
-DOCUMENTS, WIDTH, HEIGHT = 1_200, 1_240, 1_130
+DOCUMENTS, WIDTH, HEIGHT = 1_200, 1_240, 985
 COMMANDS = (
     "submit jobs/contracts.toml --simulate=busy -q",
     "report contracts --simulate -o report.html --sample 5",
@@ -36,7 +36,7 @@ def project(folder: Path) -> None:
     job = re.sub(r"(?m)^include = .*", 'include = ["contracts/*.txt"]', job)
     job = re.sub(r"(?m)^max_cost_usd = .*", "max_cost_usd = 25.00", job)
     job = re.sub(r"(?m)^\[output\.fields\]", "[output]\nevidence = true\n\n[output.fields]", job)
-    job = re.sub(r"(?m)^\[limits\].*", "[limits]\nrequests_per_minute = 600", job)
+    job = re.sub(r"(?m)^\[limits\].*", "[limits]\nrequests_per_minute = 250", job)
     (folder / "jobs" / "contracts.toml").write_text(job, "utf-8")
     (folder / "batchrun.toml").touch()
 

@@ -39,7 +39,8 @@ WHAT = {
 PURE = {"strategy", "statistics", "budget", "estimation", "answers", "job", "catalog"}
 WIDTH, FLOOR, GAP, SIDE = 860, 40, 6, 10
 STYLE = """
-  text { font: 13px system-ui, sans-serif; fill: #1b1f24 } .name { font-weight: 600 } .what { fill: #57606a } rect { fill: #fff; stroke: #8c959f }
+  text { font: 13px system-ui, sans-serif; fill: #1b1f24 } .name { font-weight: 600 }
+  .what { fill: #57606a } rect { fill: #fff; stroke: #8c959f }
   .pure { stroke-width: 2.5; stroke: #0969a8 }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3 } .what { fill: #9da7b3 } rect { fill: #161b22; stroke: #6e7681 } .pure { stroke: #58a6ff }

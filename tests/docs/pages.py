@@ -1,4 +1,4 @@
-"""The pages of the documentation, taken apart: the commands that a reader would type, and what they are said to print."""
+"""The pages of the documentation, taken apart: what a reader would type, and what that is said to print."""
 
 import re
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ SAID = {"", "text", "console"}
 HOME = "/home/ada/office"
 """What pages show in place of the folder in which the tests run."""
 SOMETIMES = re.compile(r"^ *waited |^\S+ info  run=|^requests go to http://127")
-"""Lines that depend on how busy the machine is, that are no part of what a terminal shows, or that name the API of tests."""
+"""Lines that depend on how busy the machine is, that no terminal shows, or that name the API of the tests."""
 
 
 def path_of(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Records the session of the README, batchrun/docs/session.svg: a run that is killed, and continued by the same command.
+"""Records the session of the README, batchrun/docs/session.svg: a run is killed, and the same command goes on.
 
     python tests/docs/record_session.py      runs the commands on a terminal of 100 columns, and draws what they wrote
 
@@ -64,7 +64,7 @@ def on_a_terminal(command: str, folder: Path, *, kill: Callable[[str], bool] = l
 
 
 def screen(written: str) -> list[str]:
-    """The lines that a terminal shows after it was sent a text: carriage returns, erased lines and moves upward count."""
+    """The lines that a terminal shows after a text: carriage returns, erased lines and moves upward count."""
     lines, row, column = [""], 0, 0
     for piece in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|[\r\n]|[^\x1b\r\n]+|\x1b", written):
         if piece == "\r":
@@ -121,10 +121,10 @@ def drawn(said: list[tuple[str, str]]) -> str:
     dots = (f'<circle cx="{18 + 18 * at}" cy="{HEAD / 2:g}" r="5" fill="{colour}"/>' for at, colour in enumerate(DOTS))
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {y:g}" role="img" aria-labelledby="t">',
-        '<title id="t">A run is killed when 16 of 23 documents are done; the same command sends the rest, and then nothing'
-        "</title>",
+        '<title id="t">A run is killed when 16 of 23 documents are done; the same command sends the rest</title>',
         f"<style>{STYLE}</style>", f'<rect class="head" width="{width:g}" height="{2 * HEAD:g}" rx="8"/>',
-        f'<rect class="back" y="{HEAD:g}" width="{width:g}" height="{y - HEAD:g}" rx="8"/>', *dots, *shapes, "</svg>", "",
+        f'<rect class="back" y="{HEAD:g}" width="{width:g}" height="{y - HEAD:g}" rx="8"/>',
+        *dots, *shapes, "</svg>", "",
     ])  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Makes the picture of a report in the README, batchrun/docs/report.png, of a simulated run of 1,200 contracts.
 
-    python tests/docs/report_picture.py [FILE]      takes six minutes, and needs /usr/bin/chromium; FILE keeps the report
+    python tests/docs/report_picture.py [FILE]      takes six minutes and chromium; FILE keeps the report
 
 The documents are the sample contracts, each many times with another number in it, and the simulated API is busy.
 """

@@ -120,12 +120,17 @@ def another_field(_: CommandLine) -> None:
 
 def labelled(batchrun: CommandLine) -> None:
     """A person has labelled all documents of the simulated run: most labels are the answers, and seven are others."""
-    others = {"party_a": "Roe Steel Holding", "governing_law": "Ireland", "term_months": "7", "contract_type": "license"}
+    others = {
+        "party_a": "Roe Steel Holding",
+        "governing_law": "Ireland",
+        "term_months": "7",
+        "contract_type": "license",
+    }
     assert batchrun("results contracts --simulate -o labels.csv").code == ExitCode.OK
     with Path("labels.csv").open(encoding="utf-8", newline="") as file:
         rows = [{key: row[key] for key in (next(iter(row)), *others)} for row in csv.DictReader(file)]
-    for row, (field, value) in zip(rows[::3], (list(others.items()) * 2)[:7], strict=False):
-        row[field] = value
+    for row, (name, value) in zip(rows[::3], (list(others.items()) * 2)[:7], strict=False):
+        row[name] = value
     with Path("labels.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
@@ -136,7 +141,9 @@ def labelled(batchrun: CommandLine) -> None:
 def settings_to_try(_: CommandLine) -> None:
     """The job tickets says what a tune may try, without prompts in files."""
     with Path("jobs/tickets.toml").open("a", encoding="utf-8") as file:
-        file.write("\n" + re.sub("target = .*", "target = 0.90", re.sub("(?m)^prompts .*\n", "", toml_of("quality", "[tune]"))))
+        file.write(
+            "\n" + re.sub("target = .*", "target = 0.90", re.sub("(?m)^prompts .*\n", "", toml_of("quality", "[tune]")))
+        )
 
 
 def looks_often(_: CommandLine) -> None:
@@ -179,6 +186,16 @@ SETS_UP = "it sets up an environment; `.ci/run` and whoever clones the repositor
 KEY_FILE = "tests/test_own_folder.py"
 BENCHES = "tests/cli/commands/test_bench_command.py, with benchmarks of three documents"
 PROVES = "tests/cli/commands/test_prove_command.py, with fewer kills"
+PYTHON_OUTPUTS = (
+    "plan       letters (simulated)",
+    "run        sim-4302 of letters (simulated)",
+    "run        letters: nothing to send (simulated)",
+    "['doc_id', 'place', 'year', 'simulated'] [VARCHAR, VARCHAR, BIGINT, BOOLEAN]",
+    "2 [2, 2]",
+    "letter-3 succeeded",
+    "documents: document 1 (letter-1): text is missing.",
+)
+CRON = "* * * * . /srv/contracts/key.env && /usr/local/bin/batchrun -q submit /srv/contracts/jobs/contracts.toml"
 SCENES: Mapping[str, Scene] = {
     "README": Scene(
         prepare=own_documents,
@@ -238,14 +255,7 @@ SCENES: Mapping[str, Scene] = {
         shown={"batchrun 0.1.0 · Python 3.11.7 · Linux-6.18.44-fc-v657-x86_64-with-glibc2.36 · 2 cores":
                "a record of half an hour; its form is held by tests/cli/commands/test_prove_command.py"},
     ),
-    "python": Scene(shown={
-        first: "tests/api/test_python_page.py" for first in (
-            "plan       letters (simulated)", "run        sim-4302 of letters (simulated)",
-            "run        letters: nothing to send (simulated)",
-            "['doc_id', 'place', 'year', 'simulated'] [VARCHAR, VARCHAR, BIGINT, BOOLEAN]",
-            "2 [2, 2]", "letter-3 succeeded", "documents: document 1 (letter-1): text is missing.",
-        )
-    }),
+    "python": Scene(shown=dict.fromkeys(PYTHON_OUTPUTS, "tests/api/test_python_page.py")),
     "quality": Scene(
         begins="submitted",
         prepare=in_order(submits("jobs/contracts.toml --simulate --speed 1000"), two_jobs),
@@ -286,8 +296,7 @@ SCENES: Mapping[str, Scene] = {
         },
         shown={
             "MAILTO=you@example.com": KEY_FILE,
-            "*/30 * * * * . /srv/contracts/key.env && /usr/local/bin/batchrun -q submit /srv/contracts/jobs/contracts.toml"
-            " --no-wait": KEY_FILE,
+            f"*/30 {CRON} --no-wait": KEY_FILE,
             "<!-- batchrun plan contracts -->": "tests/integrations/test_unattended.py",
             'docker run --rm --env-file key.env -v "$PWD:/work" batchrun submit jobs/contracts.toml':
                 "there is no docker here; tests/integrations/test_unattended.py goes through the steps of the image",

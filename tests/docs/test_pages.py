@@ -107,7 +107,7 @@ def run(command: Shown) -> tuple[int, str]:
 
 
 def together(arguments: str, *, with_uv: bool) -> tuple[int, str]:
-    """Run a command whose stdout and stderr are one, as they are on a terminal. Returns the exit code and what was said."""
+    """Run a command whose stdout and stderr are one, as on a terminal. Returns the exit code and what was said."""
     said = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), pytest.MonkeyPatch.context() as patch:
         if with_uv:

@@ -1,4 +1,4 @@
-"""Makes the picture of a report in the README, batchrun/docs/report.png, of a simulated run of 1,200 contracts.
+"""Makes the picture of a report in the README, batchrun/docs/report.png, of a simulated run of 2,400 contracts.
 
     python tests/docs/report_picture.py [FILE]      takes six minutes and chromium; FILE keeps the report
 
@@ -16,7 +16,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[2]
 PICTURE = REPOSITORY / "batchrun" / "docs" / "report.png"
 CHROMIUM = "/usr/bin/chromium"
-DOCUMENTS, WIDTH, HEIGHT = 1_200, 1_240, 985
+DOCUMENTS, WIDTH, HEIGHT = 2_400, 1_240, 985
 COMMANDS = (
     "submit jobs/contracts.toml --simulate=busy -q",
     "report contracts --simulate -o report.html --sample 5",
@@ -34,9 +34,9 @@ def project(folder: Path) -> None:
         (folder / "contracts" / f"{sample.stem}-{number:04}.txt").write_text(f"No. {number:04}\n{text}", "utf-8")
     job = (REPOSITORY / "jobs" / "contracts.toml").read_text("utf-8")
     job = re.sub(r"(?m)^include = .*", 'include = ["contracts/*.txt"]', job)
-    job = re.sub(r"(?m)^max_cost_usd = .*", "max_cost_usd = 25.00", job)
+    job = re.sub(r"(?m)^max_cost_usd = .*", "max_cost_usd = 40.00", job)
     job = re.sub(r"(?m)^\[output\.fields\]", "[output]\nevidence = true\n\n[output.fields]", job)
-    job = re.sub(r"(?m)^\[limits\].*", "[limits]\nrequests_per_minute = 250", job)
+    job = re.sub(r"(?m)^\[limits\].*", "[limits]\nrequests_per_minute = 600", job)
     (folder / "jobs" / "contracts.toml").write_text(job, "utf-8")
     (folder / "batchrun.toml").touch()
 

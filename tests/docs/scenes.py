@@ -173,13 +173,10 @@ def first_run() -> str:
 
 
 def own_documents(_: CommandLine) -> None:
-    """A folder of one's own, with a PDF, a Word file, a mail and a German letter."""
+    """A folder of one's own with two texts: the page about the first own job has other formats."""
     Path("letters").mkdir()
-    for name in (
-        "office/invoice-pellworth.pdf", "office/services-agreement.docx", "office/quote-shelving.eml",
-        "contracts/mietvertrag-lindenhof.txt",
-    ):  # fmt: skip
-        shutil.copy(REPOSITORY / "sample_data" / name, "letters")
+    for name in ("mietvertrag-lindenhof.txt", "nda-helios-meridian.txt"):
+        shutil.copy(REPOSITORY / "sample_data" / "contracts" / name, "letters")
 
 
 SETS_UP = "it sets up an environment; `.ci/run` and whoever clones the repository do"

@@ -1,12 +1,14 @@
 """Every command of the documentation, run as printed: it exits as the page says, and prints what the page shows."""
 
 import contextlib
+import datetime as dt
 import io
 import os
 import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,10 +16,11 @@ import cli_reference
 import house_picture
 import pytest
 from command_line import REPOSITORY, CommandLine, serving, talking_to
-from pages import DOCS, HOME, Shown, differs, lasting, page, path_of, shown, shown_alone
+from pages import DOCS, HOME, Shown, blocks, differs, lasting, page, path_of, shown, shown_alone
 from scenes import SCENES, nothing
 
 from batchrun import cli
+from batchrun.catalog.price_table import load_prices
 from batchrun.cli.next_command import program
 from batchrun.errors import ExitCode
 from batchrun.estimation.text_class import TextClass, factor
@@ -135,6 +138,20 @@ def test_what_is_run_elsewhere_is_there() -> None:
     files = {file for why in told for file in re.findall(r"tests/[\w/]+\.py", why)}
     assert files
     assert [file for file in files if not (REPOSITORY / file).exists()] == []
+
+
+@pytest.mark.parametrize("path", [REPOSITORY / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.stem)
+def test_blocks_of_toml_are_toml(path: Path) -> None:
+    for language, block in blocks(path.read_text("utf-8")):
+        if language == "toml":
+            tomllib.loads(block)
+
+
+def test_the_prices_of_a_gateway_are_read(tmp_path: Path) -> None:
+    (block,) = [block for _, block in blocks(page("providers")) if "[[model]]" in block]
+    (tmp_path / "prices.toml").write_text(block, "utf-8")
+    table = load_prices(today=dt.date(2026, 11, 30), override=tmp_path / "prices.toml")
+    assert table.prices["team/claude-sonnet"].context_window == 1_000_000
 
 
 # --- pages that are made from the program

@@ -371,7 +371,7 @@ def test_in_a_thread_of_a_pool(folder: Path) -> None:
 
 
 def test_two_loops_wait_for_one_submission(folder: Path) -> None:
-    submission, both = job_of(folder, "two loops").submit(**FAST), threading.Barrier(2)
+    submission, both = job_of(folder, "two-loops").submit(**FAST), threading.Barrier(2)
 
     async def waiting() -> batchrun.Run:
         both.wait()

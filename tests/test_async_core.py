@@ -61,15 +61,17 @@ def in_a_thread(main: Coroutine[Any, Any, T]) -> T:
 
 
 def test_only_the_command_line_the_simulator_and_the_proof_run_loops_and_listen_to_signals() -> None:
-    """The child processes of `workers` are deaf to signals of the terminal; that code runs in no caller's process."""
-    users = {
-        path.relative_to(PACKAGE).parts[0]
-        for path in PACKAGE.rglob("*.py")
-        if OWN_LOOP.search(path.read_text(encoding="utf-8"))
-    }
-    assert users == {"cli", "simulator", "proof", "workers"}
-    workers = [path for path in (PACKAGE / "workers").glob("*.py") if OWN_LOOP.search(path.read_text("utf-8"))]
-    assert [path.name for path in workers] == ["limits.py"]
+    """The child processes of `workers` are deaf to signals of the terminal; that code runs in no caller's process.
+
+    The Python API runs a loop too, in a thread of the submission alone, and listens to no signal.
+    """
+    texts = {path.relative_to(PACKAGE): path.read_text("utf-8") for path in PACKAGE.rglob("*.py")}
+    users = {path.parts[0] for path, text in texts.items() if OWN_LOOP.search(text)}
+    assert users == {"api", "cli", "simulator", "proof", "workers"}
+    for room, names in (("workers", ["limits.py"]), ("api", ["submission.py"])):
+        assert [path.name for path, text in texts.items() if path.parts[0] == room and OWN_LOOP.search(text)] == names
+    loops = [found[0] for found in OWN_LOOP.finditer(texts[Path("api/submission.py")])]
+    assert loops == ["asyncio.run("], "one loop, and no signal"
 
 
 def test_a_running_loop_submits_and_goes_on_with_its_own_work(project: TrialProject) -> None:

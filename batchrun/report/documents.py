@@ -28,6 +28,8 @@ MOST_PROBLEMS, MOST_SAMPLE = 400, 200
 """How many documents with a problem, and how many others, a report shows."""
 MOST_READ = 120
 """How many documents, or parts of long ones, are read again for a report."""
+READING_S = 30.0
+"""For how many seconds documents are read again: a hostile PDF may take as long as it likes."""
 MOST_PARTS = 4
 """How many parts of one long document are read again."""
 BEGINNING = 600
@@ -144,7 +146,9 @@ class _Reading:
         asked = [part.asked for _, parts in plans for part in parts]
         found: Iterator[Reread | Unreadable] = iter(())
         if self._job_path and asked:
-            found = reading_again(self._job_path, asked, simulated=self._story.simulated)
+            found = reading_again(
+                self._job_path, asked, simulated=self._story.simulated, seconds=READING_S
+            )
         for document, parts in plans:
             yield self._with_texts(document, [(part, next(found)) for part in parts]) if parts else document
 

@@ -78,7 +78,6 @@ def collect(ledger: Ledger, run_no: int, *, root: Path) -> RunReport:
         answers=answers,
         fields=fields,
         findings=summary.findings if summary and summary.findings else run_findings(ledger, run_no),
-        escalations=summary.escalations if summary else (),
         checks=summary.checks if summary else (),
         gold=summary.gold if summary else None,
         frontier=_frontier(ledger, story.job, last_at, gaps),

@@ -146,9 +146,7 @@ class _Reading:
         asked = [part.asked for _, parts in plans for part in parts]
         found: Iterator[Reread | Unreadable] = iter(())
         if self._job_path and asked:
-            found = reading_again(
-                self._job_path, asked, simulated=self._story.simulated, seconds=READING_S
-            )
+            found = reading_again(self._job_path, asked, simulated=self._story.simulated, seconds=READING_S)
         for document, parts in plans:
             yield self._with_texts(document, [(part, next(found)) for part in parts]) if parts else document
 

@@ -13,7 +13,6 @@ from batchrun.quality.checks.result import CheckResult
 from batchrun.quality.evaluate import GoldScores
 from batchrun.quality.tune.frontier import Frontier
 from batchrun.store.ledger.batch_records import Batch
-from batchrun.store.ledger.cascades import Escalations
 from batchrun.store.reports.cache_use import CacheUse
 from batchrun.store.reports.costs import Spending, UsedPrice
 from batchrun.store.reports.curves import Bin, Moment, TokenFit
@@ -111,7 +110,6 @@ class RunReport:
     fields: Sequence[FieldRate]
     """In the order of the answers. Empty without answers."""
     findings: RunFindings
-    escalations: Sequence[Escalations]
     checks: Sequence[CheckResult]
     gold: GoldScores | None
     """None if no document of the run has labels."""

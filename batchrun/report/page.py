@@ -9,7 +9,6 @@ from batchrun.report.markup import Markup, joined, tag
 from batchrun.report.sections.answers import (
     attention_card,
     checks_card,
-    escalated_card,
     evidence_card,
     fields_card,
     gold_card,
@@ -61,7 +60,7 @@ def body(report: RunReport) -> Markup:
     """Return the page without its frame: for a notebook, too."""
     cards = (
         spend_card(report), *pace_cards(report), tokens_card(report), attention_card(report), fields_card(report),
-        evidence_card(report), checks_card(report), gold_card(report), classes_card(report), escalated_card(report),
+        evidence_card(report), checks_card(report), gold_card(report), classes_card(report),
         frontier_card(report), previous_card(report),
     )  # fmt: skip
     shown = tag("div", *(one for one in cards if one), class_="cards")

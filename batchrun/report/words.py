@@ -47,7 +47,8 @@ def verdict(report: RunReport) -> Verdict:
         return Verdict("open", "Batches are in progress.", sentence)
     if state != "finished":
         head = "Stopped." if state == "stopped" else "Interrupted."
-        why = f"{report.halted[:1].upper()}{report.halted[1:]} " if report.halted else ""
+        died = "The process of the run ended before the run; the same command continues. "
+        why = f"{report.halted[:1].upper()}{report.halted[1:]} " if report.halted else died
         return Verdict("bad", head, why + sentence)
     if failing := sum(check.fails for check in report.checks):
         sentence = f"{count(failing, 'check')} failed. {sentence}"

@@ -101,9 +101,7 @@ def _ended(children: Children, seconds: float) -> Iterator[threading.Event]:
         timer.cancel()
 
 
-def _read(
-    opened: OpenJob, documents: Sequence[AskedDocument], over: threading.Event
-) -> Iterator[Reread | Unreadable]:
+def _read(opened: OpenJob, documents: Sequence[AskedDocument], over: threading.Event) -> Iterator[Reread | Unreadable]:
     """Yield documents until the time is over. A document with boxes is read by itself: a picture may take long."""
     planner = opened.planner(SubmitOptions(pay_again=True))
     of_source, merger = planner.workers.prepare, planner.merger

@@ -10,7 +10,7 @@ from batchrun.report.charts.scale import Axis
 from batchrun.report.markup import Markup, joined, tag
 
 WIDTH, HEIGHT = 480.0, 240.0
-LEFT, RIGHT, TOP, BOTTOM = 50.0, 14.0, 30.0, 38.0
+LEFT, RIGHT, TOP, BOTTOM = 50.0, 14.0, 30.0, 42.0
 """What is left at the four sides for ticks and words."""
 SHAPES = {
     "dot": "M-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0",
@@ -86,7 +86,7 @@ class Plot:
             yield tag("text", self.y.shown(value), x=LEFT - 6, y=f"{up + 4:.1f}", class_="end")
         for value in self.x.ticks():
             across, bottom = self.at((value, self.y.low))
-            yield tag("text", self.x.shown(value), x=f"{across:.1f}", y=bottom + 15, class_="middle")
+            yield tag("text", self.x.shown(value), x=f"{across:.1f}", y=bottom + 18, class_="middle")
         yield tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=HEIGHT - BOTTOM, y2=HEIGHT - BOTTOM, class_="axis")
         yield tag("text", self.x.label, x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 5, class_="middle")
         yield tag("text", self.y.label, x=4, y=12)

@@ -51,7 +51,7 @@ def numbers(report: RunReport) -> Markup:
         f"forecast {duration(report.forecast_s)}" if report.forecast_s else "from the first start to the last end"
     )
     held = totals.held_nusd + totals.open_nusd
-    retries = [f"{number:,} after {cause.removeprefix('http_')}" for cause, number in totals.retried.items()]
+    retries = [f"{number:,} {cause.replace('http_', 'with ')}" for cause, number in totals.retried.items()]
     cells = (
         ("Documents", f"{report.documents:,}", f"{outcomes.get('succeeded', 0):,} succeeded{skipped}{some}"),
         ("Needs attention", f"{report.failed + outcomes.get(PENDING, 0):,}", " · ".join(failures) or "nothing"),

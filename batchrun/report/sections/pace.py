@@ -97,17 +97,16 @@ def latency_card(report: RunReport) -> Markup | None:
         shown["first byte p50"] = latencies.first_byte_s.p50
     caption = " · ".join(f"{name} {brief(seconds)}" for name, seconds in shown.items())
     x = up_to(bins[-1].high, "seconds from the send to the last byte")
-    plot = Plot(x, up_to(max(one.count for one in bins), "answers", least_step=1.0))
-    said = [f"{one.low:g} to {one.high:g} s: {count(one.count, 'answer')}" for one in bins]
+    plot = Plot(x, up_to(1.2 * max(one.count for one in bins), "answers", least_step=1.0))
+    rows = [(f"{one.low:g} to {one.high:g} s", f"{one.count:,}") for one in bins]
     if longest > bins[-1].high:
-        said[-1] = f"{bins[-1].low:g} s and more: {count(bins[-1].count, 'answer')}"
-    layers = [plot.box((one.low, 0), (one.high, one.count), "bar c1", words)
-              for one, words in zip(bins, said, strict=True)]  # fmt: skip
+        rows[-1] = (f"{bins[-1].low:g} s and more", rows[-1][1])
+    layers = [plot.box((one.low, 0), (one.high, one.count), "bar c1", f"{took}: {count(one.count, 'answer')}")
+              for one, (took, _) in zip(bins, rows, strict=True)]  # fmt: skip
     layers += [plot.upright(times.p50, f"p50 {brief(times.p50)}", row=0),
                plot.upright(times.p95, f"p95 {brief(times.p95)}", row=1)]  # fmt: skip
-    rows = [tuple(words.split(": ")) for words in said]
     drawn = plot.drawn("latency-chart", title, caption, *layers)
-    return chart_card("latency", title, caption, drawn, ("seconds", "answers"), rows)
+    return chart_card("latency", title, caption, drawn, ("time of an answer", "answers"), rows)
 
 
 def batches_card(report: RunReport) -> Markup | None:

@@ -90,7 +90,8 @@ def field_rates(ledger: Ledger, run_no: int, job: str) -> tuple[int, Sequence[Fi
         answers += 1
         values = json.loads(output)
         problems = json.loads(findings).get("problems", ()) if findings and '"problems"' in findings else ()
-        invalid.update(list(problems))
+        for name in problems:
+            invalid[name] += 1
         for name, value in values.items():
             if name not in present:
                 present[name] = None

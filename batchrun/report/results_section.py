@@ -5,7 +5,6 @@ import json
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from importlib import resources
 
 from batchrun.catalog.money import dollars
 from batchrun.documents.formats.pdf_pictures import PagePicture
@@ -24,9 +23,6 @@ MOST_CELL, MOST_VALUE, MOST_REASON, MOST_QUOTE = 60, 400, 240, 600
 """How many characters are shown of a value in a column, of a value, of a reason, and of a quote."""
 MOST_QUOTES, MOST_FIELDS, MOST_BOXES = 3, 60, 100
 """How many quotes of a field, fields of an answer, and boxes on a picture are shown."""
-
-FILES = resources.files("batchrun.report")
-STYLE, SCRIPT = (FILES.joinpath(f"results.{ending}").read_text("utf-8") for ending in ("css", "js"))
 
 
 def results_section(documents: ReportDocuments, run_id: str) -> Markup:

@@ -90,7 +90,7 @@ def test_each_chart_has_its_table_and_each_id_is_there_once(full):
 
 
 def test_only_the_pages_own_style_and_script_are_let_in(first):
-    page = html_page(first, tag("p", "results"), style=".x { color: red; }", script="'use strict';")
+    page = html_page(first, tag("p", "results"))
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)
     for name in ("style", "script"):
         (inside,) = re.findall(f"<{name}>(.*?)</{name}>", page, re.DOTALL)

@@ -8,7 +8,8 @@ from lxml import etree
 from batchrun.documents.formats.pdf_pictures import PagePicture
 from batchrun.outcome import Outcome
 from batchrun.report.documents import ReportDocument, ReportDocuments
-from batchrun.report.results_section import MOST_BOXES, MOST_BYTES, SCRIPT, STYLE, results_section
+from batchrun.report.page import SCRIPT, STYLE
+from batchrun.report.results_section import MOST_BOXES, MOST_BYTES, results_section
 from batchrun.store.reports.run_answers import RunDocument
 from batchrun.workflow.evidence_context import field_evidence
 

@@ -35,7 +35,7 @@ class Bar:
 
 def bars(name: str, title: str, told: str, rows: Sequence[Bar]) -> Markup:
     """Draw bars below each other, between their labels and their words; the longest is as long as the chart allows."""
-    label, words = (max(map(len, texts), default=0) * COLUMN + GAP for texts in
+    label, words = (max(map(len, texts), default=0) * COLUMN + 2 * GAP for texts in
                     ([row.label for row in rows], [row.value for row in rows]))  # fmt: skip
     begin = min(label, MOST_LABEL)
     most = max((sum(piece.size for piece in row.pieces) for row in rows), default=0.0) or 1.0
@@ -43,7 +43,7 @@ def bars(name: str, title: str, told: str, rows: Sequence[Bar]) -> Markup:
     layers = [layer for number, row in enumerate(rows) for layer in _bar(name, row, begin, TOP + number * ROW, scale)]
     stripes = tag("path", d="M-1 1l2-2M0 6l6-6M5 7l2-2", class_="stripe")
     pattern = tag("pattern", stripes, id=f"{name}-stripes", width=6, height=6, patternUnits="userSpaceOnUse")
-    return picture(name, title, told, WIDTH, TOP + len(rows) * ROW, tag("defs", pattern), *layers)
+    return picture(name, title, told, TOP + len(rows) * ROW, tag("defs", pattern), *layers)
 
 
 def _bar(name: str, row: Bar, begin: float, top: float, scale: float) -> list[Markup]:

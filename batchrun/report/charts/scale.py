@@ -63,7 +63,7 @@ def up_to(most: float, label: str, form: str = "{0:,.{1}f}", *, least_step: floa
     return Axis(0.0, step * max(math.ceil(most / step - 1e-9), 1), label, form, least_step)
 
 
-def time_axis(seconds: float, since: str = "the start") -> tuple[Axis, float]:
+def time_axis(seconds: float) -> tuple[Axis, float]:
     """Make an axis of times up to so many seconds. Returns also how many seconds its unit has."""
     size, name = next((size, name) for most, size, name in TIMES if seconds <= most)
-    return Axis(0.0, max(seconds, 1e-3) / size, f"{name} since {since}"), float(size)
+    return Axis(0.0, max(seconds, 1e-3) / size, f"{name} since the start"), float(size)

@@ -15,7 +15,7 @@ from batchrun.report.markup import Markup, cut, joined, tag
 from batchrun.wording import count
 from batchrun.workflow.evidence_context import Excerpt, FieldEvidence, lines_of, standing_words
 
-MOST_BYTES = 340_000
+MOST_BYTES = 300_000
 """The most bytes of all rows, without pictures. Where this is not enough, rows cannot be opened."""
 MOST_COLUMNS = 2
 """How many fields have a column."""

@@ -7,12 +7,14 @@ from batchrun.quality.scores import FieldScore
 from batchrun.report.charts.bars import Bar, Piece, bars
 from batchrun.report.charts.card import card, chart_card, table
 from batchrun.report.facts import PENDING, RunReport
-from batchrun.report.markup import Markup, tag
+from batchrun.report.markup import Markup, cut, tag
 from batchrun.store.reports.evidence import LOOKED_AT
 from batchrun.wording import count
 
 MOST_FIELDS = 30
 """How many fields a chart shows; the table behind the chart has all of them."""
+MOST_SENTENCE = 400
+"""How many characters of what a check has found are shown."""
 KINDS = {"invalid": "c2", "truncated": "c3", "refused": "c5", PENDING: "none"}
 """How the bar of an outcome looks; other outcomes look like errors."""
 
@@ -119,7 +121,7 @@ def checks_card(report: RunReport) -> Markup | None:
         return None
     words = {"passed": "passed", "failed": "failed", "could_not_run": "could not run"}
     rows = [(one.name, words[one.status] + (", a warning" if one.status != "passed" and not one.fails else ""),
-             one.sentence) for one in report.checks]  # fmt: skip
+             cut(one.sentence, MOST_SENTENCE)) for one in report.checks]  # fmt: skip
     failing = sum(one.status != "passed" for one in report.checks)
     caption = f"{failing:,} of {count(len(rows), 'check')} did not pass." if failing else "All checks passed."
     return card("checks", "Checks", caption, table("Checks", ("check", "result", "what was found"), rows))

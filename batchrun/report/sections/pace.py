@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from batchrun.escaping import shown_path
 from batchrun.report.charts.bars import Bar, Piece, bars
 from batchrun.report.charts.card import card, chart_card, table
 from batchrun.report.charts.plot import Plot
@@ -149,10 +150,12 @@ def tokens_card(report: RunReport) -> Markup | None:
     plot = Plot(x, Axis(max(1 - reach * 1.1, 0.0), 1 + reach * 1.1, "actual / estimate"))
     near = [[(x.low, 1 + side), (x.high, 1 + side)] for side in (0.1, -0.1)]
     layers = [plot.band(near[0], near[1]), plot.line([(x.low, 1.0), (x.high, 1.0)], "ink dashed")]
-    layers += [plot.mark((size, share), "dot", "c2 dots", f"{name}: {size:,.0f} estimated, {share:.0%} actual")
+    layers += [plot.mark((size, share), "dot", "c2 dots", f"{shown_path(name)}: {size:,.0f} estimated, {share:.0%} actual")
                for name, size, share in fit.dots]  # fmt: skip
     furthest = sorted(fit.dots, key=lambda dot: (-abs(dot[2] - 1), dot[0]))[:20]
-    rows = [(name, f"{size:,.0f}", f"{size * share:,.0f}", f"{share:.1%}") for name, size, share in furthest]
+    rows = [
+        (shown_path(name), f"{size:,.0f}", f"{size * share:,.0f}", f"{share:.1%}") for name, size, share in furthest
+    ]
     shown = f"prompt ({len(fit.dots):,} of {fit.prompts:,})" if len(fit.dots) < fit.prompts else "prompt"
     header = ("document, the furthest first", "estimated", "actual", "share")
     entries = (("band", "within 10%"), ("mark disc c2", shown), ("line ink dashed", "as estimated"))

@@ -137,7 +137,7 @@ def _opened(one: ReportDocument, run_id: str) -> Markup:
         tag("dl", *answer) if answer else "",
         tag("p", f"and {len(names) - MOST_FIELDS:,} more fields") if len(names) > MOST_FIELDS else "",
         tag("pre", _lines(f"{one.beginning} …")) if one.beginning else "",
-        tag("p", f"the document is not shown: {one.unread}", class_="unread") if one.unread else "",
+        tag("p", f"not all is shown: {one.unread}", class_="unread") if one.unread else "",
     )
 
 

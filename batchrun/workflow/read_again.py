@@ -24,7 +24,7 @@ from batchrun.workflow.open_job import OpenJob, SubmitOptions, open_job
 AT_ONCE = 20
 """How many documents are read at once: each may be long."""
 HAS_CHANGED = "the document has changed since it was asked"
-OUT_OF_TIME = "the documents before it took all the time that there is for reading documents again"
+OUT_OF_TIME = "the time for reading documents again was over"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -147,7 +147,7 @@ def test_what_takes_too_long_is_given_up_and_told(project: TrialProject, monkeyp
 
     documents = {one.found.doc_id: one for one in shown(project).shown}
 
-    assert documents[BOXED].unread == OUT_OF_TIME
+    assert documents[BOXED].unread == documents[PLAIN].unread == OUT_OF_TIME
     assert documents[BOXED].values == {"term": 2}
 
 
@@ -163,6 +163,19 @@ def test_a_child_process_that_hangs_is_ended(project: TrialProject, monkeypatch:
     assert isinstance(found, Unreadable)
     assert (found.reason, other) == (OUT_OF_TIME, found)
     assert time.monotonic() - begun_at < 20
+
+
+def test_a_picture_that_takes_all_the_time_takes_no_text(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Child, "call", hangs)
+    monkeypatch.setattr(report_documents_module, "READING_S", 1.5)
+
+    documents = {one.found.doc_id: one for one in shown(project).shown}
+
+    assert documents[BOXED].evidence[0].context
+    assert (documents[BOXED].pictures, documents[BOXED].unread) == ([], OUT_OF_TIME)
+    assert documents[PLAIN].unread is None
 
 
 def test_a_sample_is_as_large_as_asked_and_the_same_each_time(project: TrialProject) -> None:

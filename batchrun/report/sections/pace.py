@@ -150,9 +150,10 @@ def tokens_card(report: RunReport) -> Markup | None:
     plot = Plot(x, Axis(max(1 - reach * 1.1, 0.0), 1 + reach * 1.1, "actual / estimate"))
     near = [[(x.low, 1 + side), (x.high, 1 + side)] for side in (0.1, -0.1)]
     layers = [plot.band(near[0], near[1]), plot.line([(x.low, 1.0), (x.high, 1.0)], "ink dashed")]
-    layers += [plot.mark((size, share), "dot", "c2 dots", f"{shown_path(name)}: {size:,.0f} estimated, {share:.0%} actual")
-               for name, size, share in fit.dots]  # fmt: skip
-    furthest = sorted(fit.dots, key=lambda dot: (-abs(dot[2] - 1), dot[0]))[:20]
+    dots = [(shown_path(name), size, share) for name, size, share in fit.dots]
+    layers += [plot.mark((size, share), "dot", "c2 dots", f"{name}: {size:,.0f} estimated, {share:.0%} actual")
+               for name, size, share in dots]  # fmt: skip
+    furthest = sorted(dots, key=lambda dot: (-abs(dot[2] - 1), dot[0]))[:20]
     rows = [
         (shown_path(name), f"{size:,.0f}", f"{size * share:,.0f}", f"{share:.1%}") for name, size, share in furthest
     ]

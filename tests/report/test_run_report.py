@@ -3,10 +3,15 @@
 from dataclasses import replace
 
 import pytest
+from scripted_provider import ScriptedProvider, status
+from trial_project import TrialProject
 
+from batchrun.outcome import Outcome
+from batchrun.planning.selection import Selection
 from batchrun.report.collect import collect
 from batchrun.report.words import verdict
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.reports.run_answers import run_documents
 
 
 def test_a_run_keeps_its_outcomes_whatever_became_of_its_documents(first):
@@ -16,11 +21,25 @@ def test_a_run_keeps_its_outcomes_whatever_became_of_its_documents(first):
 
 def test_each_reason_has_the_command_that_mends_it_or_shows_it(first):
     run_id = first.story.run_id
+    assert first.attention[0].reason == "title: null is not text", "a later run has mended the document"
     assert [(one.outcome, one.documents, one.command) for one in first.attention] == [
         ("invalid", 1, f"batchrun retry {run_id} --status invalid"),
         ("refused", 1, f"batchrun results {run_id} --status refused"),
         ("rejected", 1, f"batchrun results {run_id} --status rejected"),
     ]
+
+
+def test_an_error_that_a_later_run_has_mended_stays_the_error_of_its_run(tmp_path):
+    project = TrialProject(tmp_path)
+    text, *_ = project.documents(3)
+    project.job(retry='max_attempts = 2\ninitial_delay = "0.001s"\nmax_delay = "0.002s"')
+    project.submit(ScriptedProvider({text: [status(529), status(529)]}))
+    project.submit(ScriptedProvider(), Selection(again=frozenset({Outcome.ERRORED})))
+    with Ledger.read(project.ledger_path) as ledger:
+        before, now = (next(run_documents(ledger, run_no, about=1)) for run_no in (1, 2))
+        assert [one.outcome for one in collect(ledger, 1, root=tmp_path).attention] == ["errored"]
+    assert (before.outcome, before.reason) == (Outcome.ERRORED, "http_529: as it says")
+    assert (now.outcome, now.reason) == (Outcome.SUCCEEDED, None)
 
 
 def test_fields_count_what_is_filled_and_what_is_null(first):

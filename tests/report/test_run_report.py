@@ -3,15 +3,13 @@
 from dataclasses import replace
 
 import pytest
-from scripted_provider import ScriptedProvider, status
-from trial_project import TrialProject
 
 from batchrun.outcome import Outcome
-from batchrun.planning.selection import Selection
 from batchrun.report.collect import collect
 from batchrun.report.words import verdict
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.run_answers import run_documents
+from batchrun.store.reports.run_problems import ended_outcomes
 
 
 def test_a_run_keeps_its_outcomes_whatever_became_of_its_documents(first):
@@ -27,19 +25,6 @@ def test_each_reason_has_the_command_that_mends_it_or_shows_it(first):
         ("refused", 1, f"batchrun results {run_id} --status refused"),
         ("rejected", 1, f"batchrun results {run_id} --status rejected"),
     ]
-
-
-def test_an_error_that_a_later_run_has_mended_stays_the_error_of_its_run(tmp_path):
-    project = TrialProject(tmp_path)
-    text, *_ = project.documents(3)
-    project.job(retry='max_attempts = 2\ninitial_delay = "0.001s"\nmax_delay = "0.002s"')
-    project.submit(ScriptedProvider({text: [status(529), status(529)]}))
-    project.submit(ScriptedProvider(), Selection(again=frozenset({Outcome.ERRORED})))
-    with Ledger.read(project.ledger_path) as ledger:
-        before, now = (next(run_documents(ledger, run_no, about=1)) for run_no in (1, 2))
-        assert [one.outcome for one in collect(ledger, 1, root=tmp_path).attention] == ["errored"]
-    assert (before.outcome, before.reason) == (Outcome.ERRORED, "http_529: as it says")
-    assert (now.outcome, now.reason) == (Outcome.SUCCEEDED, None)
 
 
 def test_fields_count_what_is_filled_and_what_is_null(first):
@@ -78,6 +63,13 @@ def copy(ran, tmp_path):
     path.write_bytes(ran.ledger_path.read_bytes())
     with Ledger.open(path) as ledger:
         yield ledger
+
+
+def test_a_document_that_only_a_later_run_has_answered_is_pending_in_its_run(copy):
+    copy.connection.execute("update attempts set outcome = null where run_no = 1 and outcome = 'invalid'")
+    assert ended_outcomes(copy, 1, "trial")[None] == 1
+    assert [one.outcome for one in run_documents(copy, 1, about=8)].count(None) == 1
+    assert Outcome.INVALID not in ended_outcomes(copy, 2, "trial")
 
 
 def test_a_run_of_an_earlier_version_says_what_is_not_known(copy, tmp_path, first):

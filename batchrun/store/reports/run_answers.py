@@ -27,7 +27,7 @@ order by doc_id
 """
 DOCUMENTS = f"""{LATEST}
 select l.doc_id, coalesce(d.outcome, a.outcome,
-        iif(later.run_no > :run_no, iif(a.cause is null, null, 'errored'), r.outcome),
+        iif(later.run_no > :run_no, null, r.outcome),
         iif(l.output is not null, 'succeeded', iif(w.merged_of is not null, 'errored', null))) as ended,
     case when d.outcome is not null then d.reason when later.run_no > :run_no or r.outcome is null
         then coalesce(a.reason, a.cause || ': ' || a.message, w.reason) else coalesce(r.reason, w.reason) end,
@@ -37,7 +37,7 @@ select l.doc_id, coalesce(d.outcome, a.outcome,
         where c.request_no = l.request_no and c.run_no <= :run_no)
 from latest join own join run_answers l using (run_no, doc_id) left join requests r using (request_no)
 left join attempts a on a.attempt_no = (select max(attempt_no) from attempts x indexed by attempts_request
-    where x.request_no = l.request_no and x.run_no <= :run_no)
+    where x.request_no = l.request_no and x.run_no <= :run_no and x.outcome is not null)
 left join attempts later on later.attempt_no = r.attempt_no
 left join documents d on d.job = own.job and d.doc_id = l.doc_id and d.run_no = l.run_no
 left join wholes w on w.job = own.job and w.doc_id = l.doc_id and w.run_no = l.run_no
@@ -74,7 +74,7 @@ class RunDocument:
     reason: str | None
     """Why the document has no row. None if it has one, or if nothing is known."""
     seconds: float | None
-    """How long the last attempt took. None without one that ended, and for a document asked in parts."""
+    """How long the attempt took that settled the document. None without one, and for a document asked in parts."""
     input_tokens: int | None
     """The tokens of the prompt of that attempt, read from the cache or not. None as for `seconds`."""
     cost_nusd: int | None

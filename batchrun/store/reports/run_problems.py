@@ -23,14 +23,14 @@ with own as (
     union select doc_id, request_no from documents where run_no = :run_no and whole is not null),
 endings as (
     select coalesce(d.outcome, a.outcome,
-            iif(later.run_no > :run_no, iif(a.cause is null, null, 'errored'), r.outcome)) as ended,
+            iif(later.run_no > :run_no, null, r.outcome)) as ended,
         substr(case when d.outcome is not null then d.reason when later.run_no > :run_no or r.outcome is null
             then coalesce(a.reason, a.cause || ': ' || a.message) else r.reason end, 1, {LONGEST_REASON}) as why
     from own left join documents d on d.job = :job and d.doc_id = own.doc_id and d.run_no = :run_no
     left join requests r on r.request_no = own.request_no
     left join attempts a on a.attempt_no = (
         select max(attempt_no) from attempts x indexed by attempts_request
-        where x.request_no = own.request_no and x.run_no = :run_no)
+        where x.request_no = own.request_no and x.run_no = :run_no and x.outcome is not null)
     left join attempts later on later.attempt_no = r.attempt_no
     where ended is not null or own.request_no is not null)
 """

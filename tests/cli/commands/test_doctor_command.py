@@ -60,7 +60,7 @@ def test_all_is_in_order(
     assert ran.json["ok"] is True
     assert "claude-haiku-4-5" in verdicts(ran)
     words = batchrun("doctor").out
-    assert ".batchrun/ledger.sqlite3: version 19, 1 run\n" in words
+    assert ".batchrun/ledger.sqlite3: version 20, 1 run\n" in words
     assert re.search("^ok +claude-haiku-4-5 +active, takes 200,000 tokens$", words, re.MULTILINE)
     assert "\n0 warnings, 0 broken\n" in words
     assert batchrun("doctor -q").words == ""

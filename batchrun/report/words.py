@@ -13,14 +13,6 @@ from batchrun.wording import count, duration, utc
 
 TIGHT = 0.7
 """The share of a rate limit from which on the limit is said to have bound the run."""
-MENDED_BY = {
-    "concurrency": "requests waited longest for a free connection: raise [run] max_concurrency",
-    "http_429": "requests waited longest after the API had refused some: [limits] may be above its limits",
-    "outage": "requests waited longest for an API that was down: submit again at another time, or name fallbacks",
-    "retry": "requests waited longest before they were sent again after failures",
-    "budget": "requests waited longest for the budget: what was in progress had reserved all of it",
-}
-"""What can be done about the longest wait, by its cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +73,6 @@ def pace_words(report: RunReport) -> str:
             f" faster, raise [limits] {key[bound]}_per_minute if the organisation's limit is higher, or use batches."
         )
     most = f"at most {pace.shares[bound]:.0%} of a limit was used" if bound else "no limit is known"
-    longest = pace.waits[0] if pace.waits else None
-    if longest and longest.seconds >= 1 and longest.cause in MENDED_BY:
-        return f"{speed}No rate limit was binding, {most}; {MENDED_BY[longest.cause]}."
     return f"{speed}No rate limit was binding: {most}."
 
 

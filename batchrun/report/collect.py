@@ -78,7 +78,6 @@ def collect(ledger: Ledger, run_no: int, *, root: Path) -> RunReport:
         answers=answers,
         fields=fields,
         findings=summary.findings if summary and summary.findings else run_findings(ledger, run_no),
-        escalations=summary.escalations if summary else (),
         checks=summary.checks if summary else (),
         gold=summary.gold if summary else None,
         frontier=_frontier(ledger, story.job, last_at, gaps),
@@ -150,11 +149,15 @@ def _previous(ledger: Ledger, story: RunStory, plan: Plan | None, root: Path) ->
         return None
     summary, _ = _summary(ledger, found.run_no, root)
     keys, now = (one.keys or None if one else None for one in (summary and summary.plan, plan))
+    (before,) = run_stories(ledger, found.run_no)
+    outcomes = summary.outcomes if summary else ended_outcomes(ledger, found.run_no, story.job)
     return Previous(
-        story=run_stories(ledger, found.run_no)[0],
+        story=before,
         model=_model_of(ledger, found.run_no)[0],
-        outcomes=_in_order(summary.outcomes if summary else ended_outcomes(ledger, found.run_no, story.job)),
+        documents=sum(outcomes.values()),
+        failed=sum(number for outcome, number in outcomes.items() if outcome and outcome.failed),
         totals=totals(ledger, found.run_no),
+        seconds=(before.ended_at or before.started_at) - before.started_at,
         changed=changed_keys(keys, now),
     )
 

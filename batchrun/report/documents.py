@@ -28,6 +28,8 @@ MOST_PROBLEMS, MOST_SAMPLE = 400, 200
 """How many documents with a problem, and how many others, a report shows."""
 MOST_READ = 120
 """How many documents, or parts of long ones, are read again for a report."""
+READING_S = 30.0
+"""For how many seconds documents are read again: a hostile PDF may take as long as it likes."""
 MOST_PARTS = 4
 """How many parts of one long document are read again."""
 BEGINNING = 600
@@ -64,7 +66,7 @@ class ReportDocument:
     beginning: str = ""
     """The beginning of the document, if no quote has a place in the document."""
     unread: str | None = None
-    """Why nothing of the document is shown. None if something is, or if nothing is wanted."""
+    """Why not all of the document is shown. None if all is, or if nothing is wanted."""
     pictures: Sequence[PagePicture] = ()
     pictured: Mapping[int, Sequence[str]] = field(default_factory=dict)
     """The fields that the boxes of a picture are about, in the order of the boxes, by page."""
@@ -122,9 +124,14 @@ class _Part:
     marks: Sequence[tuple[str, Box]]
 
     @property
-    def asked(self) -> AskedDocument:
-        """The document as it is read again."""
-        return replace(asked_document(self.part.story), boxes=tuple(box for _, box in self.marks))
+    def text(self) -> AskedDocument:
+        """The document as its text is read again."""
+        return asked_document(self.part.story)
+
+    @property
+    def pages(self) -> AskedDocument:
+        """The document as it is read again for pictures of its pages."""
+        return replace(self.text, boxes=tuple(box for _, box in self.marks))
 
 
 class _Reading:
@@ -141,12 +148,19 @@ class _Reading:
         ids = [one.doc_id for one in chosen]
         answers = {one.doc_id: one for one in run_answers(self._ledger, self._story.run_no, among=ids)}
         plans = [self._planned(one, answers[one.doc_id]) for one in chosen]
-        asked = [part.asked for _, parts in plans for part in parts]
+        reading = [part for _, parts in plans for part in parts]
+        asked = [*(part.text for part in reading), *(part.pages for part in reading if part.marks)]
         found: Iterator[Reread | Unreadable] = iter(())
         if self._job_path and asked:
-            found = reading_again(self._job_path, asked, simulated=self._story.simulated)
-        for document, parts in plans:
-            yield self._with_texts(document, [(part, next(found)) for part in parts]) if parts else document
+            found = reading_again(self._job_path, asked, simulated=self._story.simulated, seconds=READING_S)
+        # Pictures come last: a page that takes all the time takes no text of another document.
+        with_texts = [
+            _with_texts(document, [(part, next(found)) for part in parts]) if parts else document
+            for document, parts in plans
+        ]
+        for document, (_, parts) in zip(with_texts, plans, strict=True):
+            marked = [part for part in parts if part.marks]
+            yield self._with_pictures(document, [(part, next(found)) for part in marked]) if marked else document
 
     def _planned(self, found: RunDocument, answer: RunAnswer) -> tuple[ReportDocument, Sequence[_Part]]:
         """Look up how a document was asked, and choose what of the document is read again."""
@@ -183,25 +197,20 @@ class _Reading:
         self._pages -= len(pages)
         return [mark for mark in marks if mark[1].page in pages]
 
-    def _with_texts(
+    def _with_pictures(
         self, document: ReportDocument, read: Sequence[tuple[_Part, Reread | Unreadable]]
     ) -> ReportDocument:
-        """Add what a document says around its quotes, or why that is not known."""
-        texts = {one.part.number: text_of(found) for one, found in read}
-        evidence = [one for part, _ in read for one in _evidence(part.part, texts[part.part.number])]
-        others = [one for one in document.evidence if one.part not in texts]
-        pictures = [one for _, found in read if isinstance(found, Reread) for one in found.pictures if self._takes(one)]
+        """Add pages as pictures, or why there are none."""
         pictured = defaultdict[int, list[str]](list)
         for name, box in (mark for part, _ in read for mark in part.marks):
             pictured[box.page].append(name)
-        has_context = any(one.context for one in evidence)
         return replace(
             document,
-            evidence=[*evidence, *others],
-            beginning="" if has_context else next(filter(None, texts.values()), "")[:BEGINNING],
-            unread=_why_unread(evidence, [found for _, found in read]),
-            pictures=pictures,
+            pictures=[
+                one for _, found in read if isinstance(found, Reread) for one in found.pictures if self._takes(one)
+            ],
             pictured=pictured,
+            unread=document.unread or next((one.reason for _, one in read if isinstance(one, Unreadable)), None),
         )
 
     def _takes(self, picture: PagePicture) -> bool:
@@ -209,6 +218,20 @@ class _Reading:
         fits = len(picture.png) <= self._bytes
         self._bytes -= len(picture.png) if fits else 0
         return fits
+
+
+def _with_texts(document: ReportDocument, read: Sequence[tuple[_Part, Reread | Unreadable]]) -> ReportDocument:
+    """Add what a document says around its quotes, or why that is not known."""
+    texts = {one.part.number: text_of(found) for one, found in read}
+    evidence = [one for part, _ in read for one in _evidence(part.part, texts[part.part.number])]
+    others = [one for one in document.evidence if one.part not in texts]
+    has_context = any(one.context for one in evidence)
+    return replace(
+        document,
+        evidence=[*evidence, *others],
+        beginning="" if has_context else next(filter(None, texts.values()), "")[:BEGINNING],
+        unread=_why_unread(evidence, [found for _, found in read]),
+    )
 
 
 def _is_of(answer: RunAnswer, story: Mapping[str, Any]) -> bool:

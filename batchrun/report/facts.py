@@ -13,7 +13,6 @@ from batchrun.quality.checks.result import CheckResult
 from batchrun.quality.evaluate import GoldScores
 from batchrun.quality.tune.frontier import Frontier
 from batchrun.store.ledger.batch_records import Batch
-from batchrun.store.ledger.cascades import Escalations
 from batchrun.store.reports.cache_use import CacheUse
 from batchrun.store.reports.costs import Spending, UsedPrice
 from batchrun.store.reports.curves import Bin, Moment, TokenFit
@@ -46,25 +45,13 @@ class Previous:
 
     story: RunStory
     model: str
-    outcomes: Mapping[str, int]
+    documents: int
+    failed: int
     totals: Totals
+    seconds: float
+    """The wall time of the run."""
     changed: Sequence[ChangedKey] | None
     """The decisive keys of the job file that have changed since. None if the keys of one of the runs are not known."""
-
-    @property
-    def documents(self) -> int:
-        """The number of documents that the run was about."""
-        return sum(self.outcomes.values())
-
-    @property
-    def failed(self) -> int:
-        """The number of documents that failed."""
-        return failed_of(self.outcomes)
-
-    @property
-    def seconds(self) -> float:
-        """The wall time of the run."""
-        return (self.story.ended_at or self.story.started_at) - self.story.started_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +98,6 @@ class RunReport:
     fields: Sequence[FieldRate]
     """In the order of the answers. Empty without answers."""
     findings: RunFindings
-    escalations: Sequence[Escalations]
     checks: Sequence[CheckResult]
     gold: GoldScores | None
     """None if no document of the run has labels."""
@@ -130,9 +116,4 @@ class RunReport:
     @property
     def failed(self) -> int:
         """The number of documents that failed."""
-        return failed_of(self.outcomes)
-
-
-def failed_of(outcomes: Mapping[str, int]) -> int:
-    """Count the documents that failed, of outcomes by name."""
-    return sum(count for name, count in outcomes.items() if name != PENDING and Outcome(name).failed)
+        return sum(count for name, count in self.outcomes.items() if name != PENDING and Outcome(name).failed)

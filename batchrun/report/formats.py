@@ -17,7 +17,7 @@ from batchrun.report.facts import RunReport
 from batchrun.report.junit import junit
 from batchrun.report.markdown import markdown
 from batchrun.report.page import html_page
-from batchrun.report.results_section import SCRIPT, STYLE, results_section
+from batchrun.report.results_section import results_section
 from batchrun.report.texts import without_texts
 from batchrun.report.words import title_of, verdict
 from batchrun.store.job_files import read_job
@@ -59,7 +59,7 @@ def report_parts(
     match kind:
         case "html":
             results = results_section(report_documents(ledger, report, wanted), report.story.run_id)
-            yield html_page(report, results, style=STYLE, script=SCRIPT, refresh_s=refresh_s)
+            yield html_page(report, results, refresh_s=refresh_s)
         case "md":
             yield markdown(report)
         case "json":

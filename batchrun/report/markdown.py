@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from batchrun.report.facts import RunReport
 from batchrun.report.markdown_text import escaped
-from batchrun.report.words import money_words, title_of, verdict
-from batchrun.wording import duration, utc
+from batchrun.report.words import facts_of, six_numbers, title_of, verdict
 
 MOST_BYTES = 60_000
 """A comment on GitHub has at most 65,536 characters; the summary of a step may be larger."""
@@ -23,17 +22,11 @@ def markdown(report: RunReport, *, most_bytes: int = MOST_BYTES) -> str:
 
 
 def _lines(report: RunReport) -> Iterator[str]:
-    found, story = verdict(report), report.story
+    found = verdict(report)
     yield f"## {escaped(title_of(report))}"
     yield f"\n**{escaped(found.head)}** {escaped(found.sentence)}\n"
-    ended = utc(report.ended_at) or "now"
-    facts = [
-        ("documents", ", ".join(f"{number:,} {name}" for name, number in report.outcomes.items())),
-        ("money", money_words(report)),
-        ("time", f"{duration(report.seconds)}, {utc(story.started_at)} to {ended} UTC"),
-        ("model", f"{report.model}, route {story.route}"),
-    ]
-    yield from _table(("run", story.run_id), facts)
+    yield f"{' · '.join(map(escaped, facts_of(report)))}\n"
+    yield from _table(("what", "number", "of it"), six_numbers(report))
     if report.attention:
         rows = [(f"{one.documents:,}", one.outcome, one.reason, one.command) for one in report.attention]
         yield "\n### What needs attention\n"

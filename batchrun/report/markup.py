@@ -34,6 +34,12 @@ def joined(*children: str) -> Markup:
     return Markup("".join(child if isinstance(child, Markup) else text(child) for child in children))
 
 
+def cut(words: str, most: int) -> str:
+    """Return the beginning of a text, with control characters escaped, in at most so many characters."""
+    words = escape_control(words)
+    return words if len(words) <= most else f"{words[: most - 1]}…"
+
+
 def text(words: str) -> Markup:
     """Escape text, control characters included, so that the text shows as it is and does nothing."""
     return Markup(html.escape(escape_control(words)))

@@ -5,17 +5,17 @@ import json
 import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from importlib import resources
 
 from batchrun.catalog.money import dollars
 from batchrun.documents.formats.pdf_pictures import PagePicture
-from batchrun.escaping import escape_control, shown_path
+from batchrun.escaping import shown_path
 from batchrun.report.documents import ReportDocument, ReportDocuments
 from batchrun.report.facts import PENDING
-from batchrun.report.markup import Markup, joined, tag
+from batchrun.report.markup import Markup, cut, joined, tag
+from batchrun.wording import count
 from batchrun.workflow.evidence_context import Excerpt, FieldEvidence, lines_of, standing_words
 
-MOST_BYTES = 340_000
+MOST_BYTES = 300_000
 """The most bytes of all rows, without pictures. Where this is not enough, rows cannot be opened."""
 MOST_COLUMNS = 2
 """How many fields have a column."""
@@ -23,9 +23,6 @@ MOST_CELL, MOST_VALUE, MOST_REASON, MOST_QUOTE = 60, 400, 240, 600
 """How many characters are shown of a value in a column, of a value, of a reason, and of a quote."""
 MOST_QUOTES, MOST_FIELDS, MOST_BOXES = 3, 60, 100
 """How many quotes of a field, fields of an answer, and boxes on a picture are shown."""
-
-FILES = resources.files("batchrun.report")
-STYLE, SCRIPT = (FILES.joinpath(f"results.{ending}").read_text("utf-8") for ending in ("css", "js"))
 
 
 def results_section(documents: ReportDocuments, run_id: str) -> Markup:
@@ -37,15 +34,13 @@ def results_section(documents: ReportDocuments, run_id: str) -> Markup:
     header = joined(
         *(tag("span", name) for name in ("document", "status", *columns, "input tokens", "cost", "problem"))
     )
-    return tag(
-        "section",
-        tag("h2", "Results"),
-        tag("p", _scope(documents, [one for one, _ in rows]), class_="caption"),
+    shown = [
         _finding(documents),
         tag("div", header, class_=f"row header columns-{len(columns)}", aria_hidden="true"),
         tag("ul", *listed, id="documents"),
-        class_="results",
-    )
+    ]
+    scope = tag("p", _scope(documents, [one for one, _ in rows]), class_="caption")
+    return tag("section", tag("h2", "Results"), scope, *(shown if listed else ()), class_="results")
 
 
 def _item(one: ReportDocument, cells: Markup, room: dict[bool, int], run_id: str | None) -> Markup:
@@ -72,10 +67,13 @@ def _fitting(rows: Iterable[tuple[ReportDocument, Markup]]) -> Iterator[tuple[Re
 def _scope(documents: ReportDocuments, shown: Sequence[ReportDocument]) -> str:
     total, problems = documents.total, sum(one.found.failed for one in shown)
     texts = "" if documents.has_texts else " No text of documents and answers is shown."
+    if not shown:
+        return f"None of {count(total, 'document')} has an ending that can be shown."
     if len(shown) == total:
-        return f"all {total:,} documents of the run.{texts}"
+        return f"{count(total, 'document')}: all of the run.{texts}"
     which = "every problem" if problems == documents.problems else f"{problems:,} of {documents.problems:,} problems"
-    return f"{len(shown):,} of {total:,} documents: {which}, and a sample of the others, chosen by their ids.{texts}"
+    others = f"{which}, and a sample of the others" if documents.problems else "a sample"
+    return f"{len(shown):,} of {total:,} documents: {others}, chosen by their ids.{texts}"
 
 
 def _finding(documents: ReportDocuments) -> Markup:
@@ -113,7 +111,7 @@ def _cells(one: ReportDocument, columns: Sequence[str]) -> Markup:
         *(tag("span", tag("i", f"{name} ") if value else "", value) for name, value in named),
         tag("span", tag("i", "input tokens ") if tokens else "", tokens),
         tag("span", tag("i", "cost ") if cost else "", cost),
-        tag("span", _cut(found.reason or "", MOST_REASON)),
+        tag("span", cut(found.reason or "", MOST_REASON)),
     ]
     return tag("span", *cells, class_=f"row columns-{len(columns)}")
 
@@ -139,7 +137,7 @@ def _opened(one: ReportDocument, run_id: str) -> Markup:
         tag("dl", *answer) if answer else "",
         tag("p", f"and {len(names) - MOST_FIELDS:,} more fields") if len(names) > MOST_FIELDS else "",
         tag("pre", _lines(f"{one.beginning} …")) if one.beginning else "",
-        tag("p", f"the document is not shown: {one.unread}", class_="unread") if one.unread else "",
+        tag("p", f"not all is shown: {one.unread}", class_="unread") if one.unread else "",
     )
 
 
@@ -149,7 +147,7 @@ def _quotes(evidence: Sequence[FieldEvidence]) -> Iterator[Markup]:
         words = standing_words(one.told)
         yield tag("p", f"{one.name}: {words}" if one.entry or one.part else f"quote {words}", class_="quote")
         if problem := one.told.get("problem"):
-            yield tag("p", _cut(problem, MOST_QUOTE), class_="unread")
+            yield tag("p", cut(problem, MOST_QUOTE), class_="unread")
         yield from map(_excerpt, one.context[:MOST_QUOTES])
         if not one.context and one.told.get("text"):
             yield tag("pre", _lines(_shortened(one.told["text"])))
@@ -172,7 +170,7 @@ def _picture(picture: PagePicture, one: ReportDocument) -> Markup:
         if w and h
     ]
     words = (
-        f"Page {picture.page} of {shown_path(one.source)}, with boxes around the quotes for {_cut(names, MOST_VALUE)}"
+        f"Page {picture.page} of {shown_path(one.source)}, with boxes around the quotes for {cut(names, MOST_VALUE)}"
     )
     size = {"width": picture.width, "height": picture.height}
     image = tag("img", src=f"data:image/png;base64,{data}", alt=words, **size)
@@ -181,12 +179,7 @@ def _picture(picture: PagePicture, one: ReportDocument) -> Markup:
 
 
 def _value(value: object, most: int) -> str:
-    return _cut(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=float), most)
-
-
-def _cut(words: str, most: int) -> str:
-    words = escape_control(words)  # which makes it longer
-    return words if len(words) <= most else f"{words[: most - 1]}…"
+    return cut(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=float), most)
 
 
 def _shortened(quote: str) -> str:

@@ -1,7 +1,11 @@
 """Documents as their job reads them today, to show what was asked about the documents. Nothing is sent or recorded."""
 
+import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from batchrun.answers.form import AnswerForm
@@ -14,11 +18,13 @@ from batchrun.execution.turn_request import turn_request
 from batchrun.planning.weighing import CHANGED, Prepared, Wanted
 from batchrun.request import Request
 from batchrun.strategy.model_chain import ChainModel
+from batchrun.workers.children import Children
 from batchrun.workflow.open_job import OpenJob, SubmitOptions, open_job
 
 AT_ONCE = 20
 """How many documents are read at once: each may be long."""
 HAS_CHANGED = "the document has changed since it was asked"
+OUT_OF_TIME = "the time for reading documents again was over"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,26 +66,57 @@ def read_again(job_path: Path, documents: Sequence[AskedDocument], *, simulated:
 
 
 def reading_again(
-    job_path: Path, documents: Sequence[AskedDocument], *, simulated: bool
+    job_path: Path, documents: Sequence[AskedDocument], *, simulated: bool, seconds: float = threading.TIMEOUT_MAX
 ) -> Iterator[Reread | Unreadable]:
-    """Yield what `read_again` returns, with only a few documents in memory."""
-    done = 0
+    """Yield what `read_again` returns, with only a few documents in memory.
+
+    After so many `seconds` the document that is being read is given up, and the documents behind it are not read.
+    """
+    done, why = 0, OUT_OF_TIME
     try:
-        with open_job(job_path, simulated=simulated, to_run=False) as opened:
-            for one in _read(opened, documents):
+        with open_job(job_path, simulated=simulated, to_run=False) as opened, _ended(opened.children, seconds) as over:
+            for one in _read(opened, documents, over):
                 done += 1
                 yield one
     except BatchrunError as error:
-        yield from (_unreadable(one, f"the job cannot be opened today: {error}") for one in documents[done:])
+        why = f"the job cannot be opened today: {error}"
+    yield from (_unreadable(one, why) for one in documents[done:])
 
 
-def _read(opened: OpenJob, documents: Sequence[AskedDocument]) -> Iterator[Reread | Unreadable]:
+@contextmanager
+def _ended(children: Children, seconds: float) -> Iterator[threading.Event]:
+    """End the child processes after so many seconds, whatever they do. Returns the event that tells that they ended."""
+    over = threading.Event()
+
+    def end() -> None:
+        over.set()
+        children.shutdown(wait=False)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield over
+    finally:
+        timer.cancel()
+
+
+def _read(opened: OpenJob, documents: Sequence[AskedDocument], over: threading.Event) -> Iterator[Reread | Unreadable]:
+    """Yield documents until the time is over. A document with boxes is read by itself: a picture may take long."""
     planner = opened.planner(SubmitOptions(pay_again=True))
     of_source, merger = planner.workers.prepare, planner.merger
     prepare = merger.preparing(opened.ledger, of_source) if merger else of_source
-    for start in range(0, len(documents), AT_ONCE):
-        some = documents[start : start + AT_ONCE]
-        found = prepare([Wanted(one.ref, one.max_tokens, counts=False, boxes=one.boxes) for one in some])
+    numbered = enumerate(documents)
+    for _, group in groupby(numbered, lambda one: (one[0] // AT_ONCE, one[0] if one[1].boxes else None)):
+        some = [document for _, document in group]
+        if over.is_set():
+            return
+        try:
+            found = prepare([Wanted(one.ref, one.max_tokens, counts=False, boxes=one.boxes) for one in some])
+        except (RuntimeError, CancelledError):
+            if over.is_set():
+                return
+            raise
         yield from (_reread(opened, *both) for both in zip(some, found, strict=True))
 
 

@@ -1,6 +1,9 @@
 """The documents of a report, read again: quotes among their lines, pages as pictures, and what has changed since."""
 
 import json
+import subprocess
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,8 @@ from native_samples import page_of, pdf
 from scripted_provider import ScriptedProvider, answer
 from trial_project import TrialProject
 
+from batchrun.document import Unreadable
+from batchrun.documents.formats.pdf_boxes import Box
 from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
 from batchrun.reply import Reply
@@ -23,6 +28,10 @@ from batchrun.report.documents import (
 )
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.reports.document_story import document_story
+from batchrun.workers.children import Child, ChildDied
+from batchrun.workflow.asked_parts import asked_document
+from batchrun.workflow.read_again import OUT_OF_TIME, reading_again
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +42,13 @@ BOXED, PLAIN, WRONG, CHANGED, GONE = "docs/a.pdf", "docs/b.txt", "docs/c.txt", "
 async def reads(request: Request) -> Reply:
     prompt = json.loads(request.body)["messages"][0]["content"]
     return answer({"term_quote": QUOTE, "term": 2} if QUOTE in prompt else "nonsense")
+
+
+def hangs(child: Child, message: bytes) -> None:
+    """A call to a child process that does nothing for a minute."""
+    child._process = subprocess.Popen(["sleep", "60"])
+    returned = child._process.wait()
+    raise ChildDied("docs/a.pdf", -returned, "it hung")
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +142,42 @@ def test_what_is_read_and_pictured_has_bounds(project: TrialProject, monkeypatch
     assert not documents[BOXED].pictures
 
 
+def test_what_takes_too_long_is_given_up_and_told(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_documents_module, "READING_S", 0.0)
+
+    documents = {one.found.doc_id: one for one in shown(project).shown}
+
+    assert documents[BOXED].unread == documents[PLAIN].unread == OUT_OF_TIME
+    assert documents[BOXED].values == {"term": 2}
+
+
+def test_a_child_process_that_hangs_is_ended(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Child, "call", hangs)
+    begun_at = time.monotonic()
+    with Ledger.read(project.ledger_path) as ledger:
+        story = document_story(ledger, "trial", BOXED) or {}
+    asked = replace(asked_document(story), boxes=(Box(page=2, left=0, bottom=0, right=9, top=9),))
+
+    (found, other) = reading_again(project.root / "jobs" / "trial.toml", [asked, asked], simulated=False, seconds=0.1)
+
+    assert isinstance(found, Unreadable)
+    assert (found.reason, other) == (OUT_OF_TIME, found)
+    assert time.monotonic() - begun_at < 20
+
+
+def test_a_picture_that_takes_all_the_time_takes_no_text(
+    project: TrialProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Child, "call", hangs)
+    monkeypatch.setattr(report_documents_module, "READING_S", 1.5)
+
+    documents = {one.found.doc_id: one for one in shown(project).shown}
+
+    assert documents[BOXED].evidence[0].context
+    assert (documents[BOXED].pictures, documents[BOXED].unread) == ([], OUT_OF_TIME)
+    assert documents[PLAIN].unread is None
+
+
 def test_a_sample_is_as_large_as_asked_and_the_same_each_time(project: TrialProject) -> None:
     one, again = (shown(project, sample=2, job_path=None) for _ in range(2))
 
@@ -141,6 +193,7 @@ def test_a_job_file_that_is_gone_leaves_what_the_ledger_knows(project: TrialProj
     assert "the job cannot be opened today" in str(documents[PLAIN].unread)
 
 
+@pytest.mark.usefixtures("documents")  # which are those of the first run alone
 def test_a_document_that_was_asked_again_keeps_the_story_of_its_run(project: TrialProject) -> None:
     async def better(_: Request) -> Reply:
         return answer({"term_quote": "", "term": None})

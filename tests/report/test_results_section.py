@@ -8,7 +8,8 @@ from lxml import etree
 from batchrun.documents.formats.pdf_pictures import PagePicture
 from batchrun.outcome import Outcome
 from batchrun.report.documents import ReportDocument, ReportDocuments
-from batchrun.report.results_section import MOST_BOXES, MOST_BYTES, SCRIPT, STYLE, results_section
+from batchrun.report.page import SCRIPT, STYLE
+from batchrun.report.results_section import MOST_BOXES, MOST_BYTES, results_section
 from batchrun.store.reports.run_answers import RunDocument
 from batchrun.workflow.evidence_context import field_evidence
 
@@ -78,7 +79,7 @@ def test_a_quote_whose_document_is_not_at_hand_is_not_marked() -> None:
 
     assert not list(found.iter("mark"))
     assert [pre.text for pre in found.iter("pre")] == ["two years"]
-    assert "the document is not shown: the document has changed" in "".join(found.itertext())
+    assert "not all is shown: the document has changed" in "".join(found.itertext())
 
 
 def test_the_boxes_of_a_page_lie_over_its_picture() -> None:

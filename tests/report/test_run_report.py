@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from batchrun.outcome import Outcome
 from batchrun.report.collect import collect
 from batchrun.report.words import verdict
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.reports.run_answers import run_documents
+from batchrun.store.reports.run_problems import ended_outcomes
 
 
 def test_a_run_keeps_its_outcomes_whatever_became_of_its_documents(first):
@@ -16,6 +19,7 @@ def test_a_run_keeps_its_outcomes_whatever_became_of_its_documents(first):
 
 def test_each_reason_has_the_command_that_mends_it_or_shows_it(first):
     run_id = first.story.run_id
+    assert first.attention[0].reason == "title: null is not text", "a later run has mended the document"
     assert [(one.outcome, one.documents, one.command) for one in first.attention] == [
         ("invalid", 1, f"batchrun retry {run_id} --status invalid"),
         ("refused", 1, f"batchrun results {run_id} --status refused"),
@@ -59,6 +63,13 @@ def copy(ran, tmp_path):
     path.write_bytes(ran.ledger_path.read_bytes())
     with Ledger.open(path) as ledger:
         yield ledger
+
+
+def test_a_document_that_only_a_later_run_has_answered_is_pending_in_its_run(copy):
+    copy.connection.execute("update attempts set outcome = null where run_no = 1 and outcome = 'invalid'")
+    assert ended_outcomes(copy, 1, "trial")[None] == 1
+    assert [one.outcome for one in run_documents(copy, 1, about=8)].count(None) == 1
+    assert Outcome.INVALID not in ended_outcomes(copy, 2, "trial")
 
 
 def test_a_run_of_an_earlier_version_says_what_is_not_known(copy, tmp_path, first):

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batchrun.escaping import shown_path
 from batchrun.report.charts.plot import WIDTH, picture
-from batchrun.report.markup import Markup, tag
+from batchrun.report.markup import Markup, cut, tag
 
 ROW, BAR, TOP = 22.0, 14.0, 4.0
-LABEL, END = 200.0, 60.0
-"""How wide labels are, and how much is left behind the bars for words."""
-COLUMN = 7.1
-"""How wide a character is on a small screen; a label that is too long loses its middle, and its tooltip has it."""
+MOST_LABEL = 300.0
+"""How wide labels are at most; a label that is too long loses its end, and its tooltip has all of it."""
+COLUMN, GAP = 7.7, 8.0
+"""How wide a character is on a small screen, and how far words are from bars."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +33,22 @@ class Bar:
     """The words behind the bar."""
 
 
-def bars(name: str, title: str, told: str, rows: Sequence[Bar], *, begin: float = LABEL) -> Markup:
-    """Draw bars below each other, which `begin` behind their labels; the longest is as long as the chart allows."""
+def bars(name: str, title: str, told: str, rows: Sequence[Bar]) -> Markup:
+    """Draw bars below each other, between their labels and their words; the longest is as long as the chart allows."""
+    label, words = (max(map(len, texts), default=0) * COLUMN + 2 * GAP for texts in
+                    ([row.label for row in rows], [row.value for row in rows]))  # fmt: skip
+    begin = min(label, MOST_LABEL)
     most = max((sum(piece.size for piece in row.pieces) for row in rows), default=0.0) or 1.0
-    scale = (WIDTH - begin - END) / most
+    scale = (WIDTH - begin - words) / most
     layers = [layer for number, row in enumerate(rows) for layer in _bar(name, row, begin, TOP + number * ROW, scale)]
     stripes = tag("path", d="M-1 1l2-2M0 6l6-6M5 7l2-2", class_="stripe")
     pattern = tag("pattern", stripes, id=f"{name}-stripes", width=6, height=6, patternUnits="userSpaceOnUse")
-    return picture(name, title, told, WIDTH, TOP + len(rows) * ROW, tag("defs", pattern), *layers)
+    return picture(name, title, told, TOP + len(rows) * ROW, tag("defs", pattern), *layers)
 
 
 def _bar(name: str, row: Bar, begin: float, top: float, scale: float) -> list[Markup]:
-    label = tag("text", tag("title", row.label), shown_path(row.label, int(begin / COLUMN)),
-                x=begin - 8, y=top + 11, class_="end")  # fmt: skip
+    label = tag("text", tag("title", row.label), cut(row.label, int(begin / COLUMN)),
+                x=f"{begin - GAP:.1f}", y=top + 11, class_="end")  # fmt: skip
     drawn, left = [label], begin
     for piece in row.pieces:
         width = piece.size * scale
@@ -56,4 +58,4 @@ def _bar(name: str, row: Bar, begin: float, top: float, scale: float) -> list[Ma
             drawn.append(tag("rect", *told, x=f"{left:.1f}", y=top, width=f"{max(width, 0.8):.1f}", height=BAR,
                              class_=f"bar {piece.kind}", fill=fill))  # fmt: skip
         left += width
-    return [*drawn, tag("text", row.value, x=f"{left + 6:.1f}", y=top + 11)]
+    return [*drawn, tag("text", row.value, x=f"{left + GAP:.1f}", y=top + 11)]

@@ -10,7 +10,7 @@ from batchrun.report.charts.scale import Axis
 from batchrun.report.markup import Markup, joined, tag
 
 WIDTH, HEIGHT = 480.0, 240.0
-LEFT, RIGHT, TOP, BOTTOM = 50.0, 14.0, 30.0, 38.0
+LEFT, RIGHT, TOP, BOTTOM = 50.0, 14.0, 30.0, 42.0
 """What is left at the four sides for ticks and words."""
 SHAPES = {
     "dot": "M-2 0a2 2 0 1 0 4 0a2 2 0 1 0-4 0",
@@ -61,10 +61,10 @@ class Plot:
         where = {"x": f"{left:.1f}", "y": f"{top:.1f}", "width": f"{max(right - left - 0.6, 0.4):.1f}"}
         return tag("rect", tag("title", said), **where, height=f"{max(bottom - top, 0.0):.1f}", class_=kind)
 
-    def across(self, y: float, words: str, kind: str = "") -> Markup:
+    def across(self, y: float, words: str) -> Markup:
         """Draw a line across the chart, with words at its right end."""
         right, up = self.at((self.x.high, y))
-        line = tag("line", x1=LEFT, x2=right, y1=f"{up:.1f}", y2=f"{up:.1f}", class_=f"rule {kind}")
+        line = tag("line", x1=LEFT, x2=right, y1=f"{up:.1f}", y2=f"{up:.1f}", class_="rule")
         return joined(line, tag("text", words, x=right, y=f"{up - 4:.1f}", class_="said end"))
 
     def upright(self, x: float, words: str, *, row: int = 0) -> Markup:
@@ -73,11 +73,11 @@ class Plot:
         side = "said end" if across > WIDTH * 0.7 else "said"
         line = tag("line", x1=f"{across:.1f}", x2=f"{across:.1f}", y1=TOP - 4, y2=HEIGHT - BOTTOM, class_="rule")
         beside = across + (-4 if "end" in side else 4)
-        return joined(line, tag("text", words, x=f"{beside:.1f}", y=TOP + 6 + 13 * row, class_=side))
+        return joined(line, tag("text", words, x=f"{beside:.1f}", y=TOP + 6 + 15 * row, class_=side))
 
     def drawn(self, name: str, title: str, told: str, *layers: str) -> Markup:
         """Return the picture with its axes below the layers. `told` says in a sentence what there is to see."""
-        return picture(name, title, told, WIDTH, HEIGHT, *self._axes(), *layers)
+        return picture(name, title, told, HEIGHT, *self._axes(), *layers)
 
     def _axes(self) -> Iterable[Markup]:
         for value in self.y.ticks():
@@ -86,20 +86,20 @@ class Plot:
             yield tag("text", self.y.shown(value), x=LEFT - 6, y=f"{up + 4:.1f}", class_="end")
         for value in self.x.ticks():
             across, bottom = self.at((value, self.y.low))
-            yield tag("text", self.x.shown(value), x=f"{across:.1f}", y=bottom + 15, class_="middle")
+            yield tag("text", self.x.shown(value), x=f"{across:.1f}", y=bottom + 18, class_="middle")
         yield tag("line", x1=LEFT, x2=WIDTH - RIGHT, y1=HEIGHT - BOTTOM, y2=HEIGHT - BOTTOM, class_="axis")
         yield tag("text", self.x.label, x=(LEFT + WIDTH - RIGHT) / 2, y=HEIGHT - 5, class_="middle")
         yield tag("text", self.y.label, x=4, y=12)
 
 
-def picture(name: str, title: str, told: str, width: float, height: float, *layers: str) -> Markup:
+def picture(name: str, title: str, told: str, height: float, *layers: str) -> Markup:
     """Return a picture that a screen reader reads as its title and one sentence. `name` is unique on the page."""
     return tag(
         "svg",
         tag("title", title, id=f"{name}-title"),
         tag("desc", told, id=f"{name}-desc"),
         *layers,
-        viewBox=f"0 0 {width:g} {height:g}",
+        viewBox=f"0 0 {WIDTH:g} {height:g}",
         role="img",
         aria_labelledby=f"{name}-title {name}-desc",
     )

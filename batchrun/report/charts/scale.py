@@ -32,16 +32,16 @@ class Axis:
         if self.is_log:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             steps = (1, 2, 3, 5) if self.high < 20 * self.low else (1, 2, 5) if self.high < 200 * self.low else (1,)
-            return [
-                value for power in powers for step in steps if self.low <= (value := step * 10.0**power) <= self.high
-            ]
+            values = [step * 10.0**power for power in powers for step in steps]
+            if len(ticks := [value for value in values if self.low <= value <= self.high]) > 1:
+                return ticks
         step = self._step
         first = math.ceil(self.low / step - 1e-9)
         return [number * step for number in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
     def shown(self, tick: float) -> str:
         """Write a tick."""
-        decimals = 0 if self.is_log else max(0, -math.floor(math.log10(self._step) + 1e-9))
+        decimals = max(0, -math.floor(math.log10(self._step) + 1e-9))
         return self.form.format(tick, decimals)
 
     @property
@@ -63,7 +63,7 @@ def up_to(most: float, label: str, form: str = "{0:,.{1}f}", *, least_step: floa
     return Axis(0.0, step * max(math.ceil(most / step - 1e-9), 1), label, form, least_step)
 
 
-def time_axis(seconds: float, since: str = "the start") -> tuple[Axis, float]:
+def time_axis(seconds: float) -> tuple[Axis, float]:
     """Make an axis of times up to so many seconds. Returns also how many seconds its unit has."""
     size, name = next((size, name) for most, size, name in TIMES if seconds <= most)
-    return Axis(0.0, max(seconds, 1e-3) / size, f"{name} since {since}"), float(size)
+    return Axis(0.0, max(seconds, 1e-3) / size, f"{name} since the start"), float(size)

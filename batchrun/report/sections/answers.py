@@ -7,12 +7,14 @@ from batchrun.quality.scores import FieldScore
 from batchrun.report.charts.bars import Bar, Piece, bars
 from batchrun.report.charts.card import card, chart_card, table
 from batchrun.report.facts import PENDING, RunReport
-from batchrun.report.markup import Markup, tag
+from batchrun.report.markup import Markup, cut, tag
 from batchrun.store.reports.evidence import LOOKED_AT
 from batchrun.wording import count
 
 MOST_FIELDS = 30
 """How many fields a chart shows; the table behind the chart has all of them."""
+MOST_SENTENCE = 400
+"""How many characters of what a check has found are shown."""
 KINDS = {"invalid": "c2", "truncated": "c3", "refused": "c5", PENDING: "none"}
 """How the bar of an outcome looks; other outcomes look like errors."""
 
@@ -35,7 +37,7 @@ def attention_card(report: RunReport) -> Markup | None:
         "ul", *(tag("li", tag("code", line), f" {_effect(line, name)}") for line, name in lines), class_="commands"
     )
     where = tag("p", "Type in the project's folder:", class_="caption")
-    drawn = bars("attention-chart", title, caption, rows, begin=300.0)
+    drawn = bars("attention-chart", title, caption, rows)
     return chart_card("attention", title, caption, drawn, ("reason", "documents", "command"), cells, where, typed)
 
 
@@ -53,7 +55,7 @@ def fields_card(report: RunReport) -> Markup | None:
     parts = (("c1", "filled"), ("stripes", "a problem"), ("none", "null"))
     rows = [(one.field, (one.filled, one.invalid, one.null)) for one in report.fields]
     shares = {name: f"{share:.0%}" for name, share in agreement.items()}
-    return _stacked_card("fields", "Field fill rate", caption, parts, rows, ("agreement of votes", shares))
+    return _stacked_card("fields", "Field fill rate", caption, parts, rows, ("votes agree", shares))
 
 
 def evidence_card(report: RunReport) -> Markup | None:
@@ -71,7 +73,7 @@ def evidence_card(report: RunReport) -> Markup | None:
         told = [one.statuses.get("exact", 0) + one.statuses.get("close", 0)]
         told += [one.statuses.get(status, 0) for status in ("differs", "missing")]
         rows.append((one.field, (*told, one.values - sum(told))))
-    doubts = {one.field: f"{one.disbelieved:,}" for one in found.fields}
+    doubts = {one.field: f"{one.disbelieved:,}" for one in found.fields if one.disbelieved}
     return _stacked_card("evidence", "Evidence", caption, parts, rows, ("not believed", doubts))
 
 
@@ -79,13 +81,14 @@ def _stacked_card(
     name: str, title: str, caption: str, parts: Sequence[tuple[str, str]], rows: Sequence[tuple[str, Sequence[int]]],
     more: tuple[str, Mapping[str, str]],
 ) -> Markup:  # fmt: skip
-    """Draw a bar of parts for each field; `more` is a last column of the table, if there is anything to say in it."""
+    """Draw a bar of parts for each field; `more` is a last column of the table, with what it says of which field."""
+    column, of_field = more
     shown = [
         Bar(field, [Piece(number, kind, f"{field}: {number:,} {words}")
-                    for number, (kind, words) in zip(numbers, parts, strict=True)], _percent(numbers[0], sum(numbers)))
+                    for number, (kind, words) in zip(numbers, parts, strict=True)],
+            _percent(numbers[0], sum(numbers)) + (f" · {of_field[field]} {column}" if of_field.get(field) else ""))
         for field, numbers in rows[:MOST_FIELDS]
     ]  # fmt: skip
-    column, of_field = more
     header = ["field", *(words for _, words in parts), *([column] if of_field else [])]
     cells = [[field, *(f"{number:,}" for number in numbers), *([of_field.get(field, "")] if of_field else [])]
              for field, numbers in rows]  # fmt: skip
@@ -118,7 +121,7 @@ def checks_card(report: RunReport) -> Markup | None:
         return None
     words = {"passed": "passed", "failed": "failed", "could_not_run": "could not run"}
     rows = [(one.name, words[one.status] + (", a warning" if one.status != "passed" and not one.fails else ""),
-             one.sentence) for one in report.checks]  # fmt: skip
+             cut(one.sentence, MOST_SENTENCE)) for one in report.checks]  # fmt: skip
     failing = sum(one.status != "passed" for one in report.checks)
     caption = f"{failing:,} of {count(len(rows), 'check')} did not pass." if failing else "All checks passed."
     return card("checks", "Checks", caption, table("Checks", ("check", "result", "what was found"), rows))
@@ -141,20 +144,7 @@ def gold_card(report: RunReport) -> Markup | None:
 
 
 def _score(one: FieldScore) -> tuple[str, ...]:
-    accuracy = f"{one.accuracy.mean:.1%} ({one.accuracy.low:.1%} to {one.accuracy.high:.1%})"
+    accuracy = f"{one.accuracy.mean:.1%} ({100 * one.accuracy.low:.1f} to {100 * one.accuracy.high:.1f})"
     asked = round(one.right / one.accuracy.mean) if one.accuracy.mean else one.documents
     shares = (f"{share.mean:.1%}" for share in (one.precision, one.recall, one.f1))
     return (one.name, f"{one.right:,}", f"{asked:,}", accuracy, *shares)
-
-
-def escalated_card(report: RunReport) -> Markup | None:
-    """List how many answers of each model were passed to the next one. None without a cascade."""
-    if not report.escalations:
-        return None
-    rows = [
-        (one.model, f"{one.answers:,}", f"{one.escalated:,}", f"{one.escalated / one.answers:.1%}",
-         "; ".join(f"{number:,} {reason}" for reason, number in one.reasons.items()))
-        for one in report.escalations
-    ]  # fmt: skip
-    header = ("model", "answers", "passed on", "share", "why")
-    return card("cascade", "Cascade", "Answers that were passed to the next model.", table("Cascade", header, rows))

@@ -43,7 +43,7 @@ def frontier_card(report: RunReport) -> Markup | None:
     x = up_to(max(one.cost_nusd.mean for one in judged) * PER / 1e9 * 1.05, f"cost of {PER:,} documents", "${0:,.{1}f}")
     plot = Plot(x, Axis(max(low - 0.02, 0.0), 1.0, "right fields", "{0:.0%}"))
     layers = [plot.across(found.target, f"target {found.target:.1%}")]
-    for one in judged:
+    for one in sorted(judged, key=lambda one: one.setting == found.chosen):  # the one that is drawn last is on top
         usd, share = PER * one.cost_nusd.mean / 1e9, one.accuracy or one.cost_nusd
         shape, kind = ("diamond", "c4") if one.setting == found.chosen else ("disc", "c1")
         words = f"{one.setting}: {share.mean:.1%} right for ${usd:,.2f}, {one.state}"

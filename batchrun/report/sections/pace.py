@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from batchrun.escaping import shown_path
 from batchrun.report.charts.bars import Bar, Piece, bars
 from batchrun.report.charts.card import card, chart_card, table
 from batchrun.report.charts.plot import Plot
@@ -97,17 +98,16 @@ def latency_card(report: RunReport) -> Markup | None:
         shown["first byte p50"] = latencies.first_byte_s.p50
     caption = " · ".join(f"{name} {brief(seconds)}" for name, seconds in shown.items())
     x = up_to(bins[-1].high, "seconds from the send to the last byte")
-    plot = Plot(x, up_to(max(one.count for one in bins), "answers", least_step=1.0))
-    said = [f"{one.low:g} to {one.high:g} s: {count(one.count, 'answer')}" for one in bins]
+    plot = Plot(x, up_to(1.2 * max(one.count for one in bins), "answers", least_step=1.0))
+    rows = [(f"{one.low:g} to {one.high:g} s", f"{one.count:,}") for one in bins]
     if longest > bins[-1].high:
-        said[-1] = f"{bins[-1].low:g} s and more: {count(bins[-1].count, 'answer')}"
-    layers = [plot.box((one.low, 0), (one.high, one.count), "bar c1", words)
-              for one, words in zip(bins, said, strict=True)]  # fmt: skip
+        rows[-1] = (f"{bins[-1].low:g} s and more", rows[-1][1])
+    layers = [plot.box((one.low, 0), (one.high, one.count), "bar c1", f"{took}: {count(one.count, 'answer')}")
+              for one, (took, _) in zip(bins, rows, strict=True)]  # fmt: skip
     layers += [plot.upright(times.p50, f"p50 {brief(times.p50)}", row=0),
                plot.upright(times.p95, f"p95 {brief(times.p95)}", row=1)]  # fmt: skip
-    rows = [tuple(words.split(": ")) for words in said]
     drawn = plot.drawn("latency-chart", title, caption, *layers)
-    return chart_card("latency", title, caption, drawn, ("seconds", "answers"), rows)
+    return chart_card("latency", title, caption, drawn, ("time of an answer", "answers"), rows)
 
 
 def batches_card(report: RunReport) -> Markup | None:
@@ -150,10 +150,13 @@ def tokens_card(report: RunReport) -> Markup | None:
     plot = Plot(x, Axis(max(1 - reach * 1.1, 0.0), 1 + reach * 1.1, "actual / estimate"))
     near = [[(x.low, 1 + side), (x.high, 1 + side)] for side in (0.1, -0.1)]
     layers = [plot.band(near[0], near[1]), plot.line([(x.low, 1.0), (x.high, 1.0)], "ink dashed")]
+    dots = [(shown_path(name), size, share) for name, size, share in fit.dots]
     layers += [plot.mark((size, share), "dot", "c2 dots", f"{name}: {size:,.0f} estimated, {share:.0%} actual")
-               for name, size, share in fit.dots]  # fmt: skip
-    furthest = sorted(fit.dots, key=lambda dot: (-abs(dot[2] - 1), dot[0]))[:20]
-    rows = [(name, f"{size:,.0f}", f"{size * share:,.0f}", f"{share:.1%}") for name, size, share in furthest]
+               for name, size, share in dots]  # fmt: skip
+    furthest = sorted(dots, key=lambda dot: (-abs(dot[2] - 1), dot[0]))[:20]
+    rows = [
+        (shown_path(name), f"{size:,.0f}", f"{size * share:,.0f}", f"{share:.1%}") for name, size, share in furthest
+    ]
     shown = f"prompt ({len(fit.dots):,} of {fit.prompts:,})" if len(fit.dots) < fit.prompts else "prompt"
     header = ("document, the furthest first", "estimated", "actual", "share")
     entries = (("band", "within 10%"), ("mark disc c2", shown), ("line ink dashed", "as estimated"))

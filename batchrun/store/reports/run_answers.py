@@ -26,16 +26,19 @@ from latest join run_answers l using (run_no, doc_id) left join requests r using
 order by doc_id
 """
 DOCUMENTS = f"""{LATEST}
-select l.doc_id, coalesce(d.outcome, a.outcome, r.outcome, iif(l.output is not null, 'succeeded',
-        iif(w.merged_of is not null, 'errored', null))) as ended,
-    case when d.outcome is not null then d.reason
-        else coalesce(a.reason, a.cause || ': ' || a.message, r.reason, w.reason) end, a.ended_at - a.started_at,
+select l.doc_id, coalesce(d.outcome, a.outcome,
+        iif(later.run_no > :run_no, null, r.outcome),
+        iif(l.output is not null, 'succeeded', iif(w.merged_of is not null, 'errored', null))) as ended,
+    case when d.outcome is not null then d.reason when later.run_no > :run_no or r.outcome is null
+        then coalesce(a.reason, a.cause || ': ' || a.message, w.reason) else coalesce(r.reason, w.reason) end,
+    a.ended_at - a.started_at,
     a.input_tokens + a.cache_read_tokens + a.cache_write_5m_tokens + a.cache_write_1h_tokens,
     (select sum(coalesce(cost_nusd, reserved_nusd)) from attempts c indexed by attempts_request
         where c.request_no = l.request_no and c.run_no <= :run_no)
 from latest join own join run_answers l using (run_no, doc_id) left join requests r using (request_no)
 left join attempts a on a.attempt_no = (select max(attempt_no) from attempts x indexed by attempts_request
     where x.request_no = l.request_no and x.run_no <= :run_no and x.outcome is not null)
+left join attempts later on later.attempt_no = r.attempt_no
 left join documents d on d.job = own.job and d.doc_id = l.doc_id and d.run_no = l.run_no
 left join wholes w on w.job = own.job and w.doc_id = l.doc_id and w.run_no = l.run_no
 where :earlier or l.run_no = :run_no order by l.doc_id

@@ -22,14 +22,16 @@ with own as (
     select doc_id, request_no from run_answers where run_no = :run_no
     union select doc_id, request_no from documents where run_no = :run_no and whole is not null),
 endings as (
-    select coalesce(d.outcome, a.outcome, r.outcome) as ended,
-        substr(case when d.outcome is not null then d.reason when r.outcome is not null then r.reason
-            else coalesce(a.reason, a.cause || ': ' || a.message) end, 1, {LONGEST_REASON}) as why
+    select coalesce(d.outcome, a.outcome,
+            iif(later.run_no > :run_no, null, r.outcome)) as ended,
+        substr(case when d.outcome is not null then d.reason when later.run_no > :run_no or r.outcome is null
+            then coalesce(a.reason, a.cause || ': ' || a.message) else r.reason end, 1, {LONGEST_REASON}) as why
     from own left join documents d on d.job = :job and d.doc_id = own.doc_id and d.run_no = :run_no
     left join requests r on r.request_no = own.request_no
     left join attempts a on a.attempt_no = (
         select max(attempt_no) from attempts x indexed by attempts_request
         where x.request_no = own.request_no and x.run_no = :run_no and x.outcome is not null)
+    left join attempts later on later.attempt_no = r.attempt_no
     where ended is not null or own.request_no is not null)
 """
 REASONS = f"""{ENDED}
@@ -90,7 +92,8 @@ def field_rates(ledger: Ledger, run_no: int, job: str) -> tuple[int, Sequence[Fi
         answers += 1
         values = json.loads(output)
         problems = json.loads(findings).get("problems", ()) if findings and '"problems"' in findings else ()
-        invalid.update(list(problems))
+        for name in problems:
+            invalid[name] += 1
         for name, value in values.items():
             if name not in present:
                 present[name] = None

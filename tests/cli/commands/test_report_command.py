@@ -71,8 +71,9 @@ def browsed(page: Path, folder: Path) -> tuple[str, list[str]]:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
-def test_a_browser_has_nothing_to_complain_about_and_nothing_to_scroll(ran, project, tmp_path):
+def test_a_browser_has_nothing_to_complain_about_and_nothing_to_scroll(ran, project, tmp_path, monkeypatch):
     """What a page may not load or run is told on the console: the second page shows that it would be."""
+    from batchrun.report import page as page_module
     from batchrun.report.collect import collect
     from batchrun.report.markup import Markup
     from batchrun.report.page import html_page
@@ -81,7 +82,8 @@ def test_a_browser_has_nothing_to_complain_about_and_nothing_to_scroll(ran, proj
     with Ledger.read(project.ledger_path) as ledger:
         report = collect(ledger, 1, root=project.root)
     page = tmp_path / "page.html"
-    page.write_text(html_page(report, script=WIDTH_TOLD), "utf-8")
+    monkeypatch.setattr(page_module, "SCRIPT", WIDTH_TOLD)
+    page.write_text(html_page(report, Markup()), "utf-8")
     shown, said = browsed(page, tmp_path / "profile")
     assert said == []
     wide, of = map(int, re.findall(r"<title>(\d+) of (\d+)</title>", shown)[0])

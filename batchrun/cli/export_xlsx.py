@@ -1,8 +1,6 @@
 """Rows as an Excel workbook with typed cells, of which one row at a time is in memory."""
 
 import math
-import shutil
-import tempfile
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,9 +18,9 @@ FORMATS = {"head": {"bold": True}, "date": {"num_format": "yyyy-mm-dd"}, "time":
 
 
 def write_workbook(rows: ExportRows, output: Path) -> int:
-    """Write the rows to a file, once the whole workbook is made. Returns the number of rows.
+    """Write the rows to a file. Returns the number of rows.
 
-    Raises UsageProblem for more rows, or longer texts, than a sheet holds: nothing is cut, and nothing is written then.
+    Raises OSError, and UsageProblem for more rows, or longer texts, than a sheet holds: nothing is cut.
     """
     import xlsxwriter
 
@@ -31,12 +29,11 @@ def write_workbook(rows: ExportRows, output: Path) -> int:
             f"{number:,} rows are more than the {MOST_ROWS:,} that a sheet of a workbook holds.",
             hint="take fewer with --limit or --where, or name a file that ends in .csv or .parquet",
         )
-    with tempfile.TemporaryFile() as whole:
-        with xlsxwriter.Workbook(whole, WHOLE) as workbook:
+    try:
+        with xlsxwriter.Workbook(output, WHOLE) as workbook:
             _fill(workbook, rows)
-        whole.seek(0)
-        with output.open("wb") as file:
-            shutil.copyfileobj(whole, file)
+    except xlsxwriter.exceptions.FileCreateError as error:
+        raise error.args[0] from error
     return number
 
 

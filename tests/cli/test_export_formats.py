@@ -16,6 +16,7 @@ from batchrun.cli.export_formats import FILES, TEXTS, chosen_format
 from batchrun.cli.export_rows import ExportRows
 from batchrun.errors import BatchrunError, EnvironmentProblem, UsageProblem
 from batchrun.escaping import readable_json
+from batchrun.file_system import whole_file
 
 QUERY = """
 from (values
@@ -107,9 +108,9 @@ def test_what_a_workbook_does_not_hold_is_refused(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str, said: str
 ) -> None:
     monkeypatch.setattr(export_xlsx, "MOST_ROWS", 2)
-    with pytest.raises(UsageProblem, match=said):
-        FILES["xlsx"](ExportRows(connection, ["doc_id"], set(), query, {}, False, 0), tmp_path / "rows.xlsx")
-    assert not (tmp_path / "rows.xlsx").exists()
+    with pytest.raises(UsageProblem, match=said), whole_file(tmp_path / "rows.xlsx") as draft:
+        FILES["xlsx"](ExportRows(connection, ["doc_id"], set(), query, {}, False, 0), draft)
+    assert not list(tmp_path.glob("*rows*"))
 
 
 def test_a_text_that_just_fits(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,13 @@ from batchrun.file_system import whole_file
 def test_a_failure_leaves_the_file_of_before(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("before")
-    with pytest.raises(ValueError, match="broken"), whole_file(path) as draft:
-        draft.write_text("the beginning")
+
+    def broken() -> Iterator[str]:
+        yield "the beginning"
         raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        to_file(broken(), path)
     assert ([one.name for one in tmp_path.glob("*rows*")], path.read_text()) == (["rows.csv"], "before")
 
 

@@ -89,11 +89,11 @@ def _looked_at(path: Path, root: Path, text: Callable[..., str]) -> tuple[str, d
         draft.unlink(missing_ok=True)
     upper_nusd = plan.estimate.upper_nusd * found.times
     budget = f"{enough(upper_nusd):.2f}"
-    known = ", ".join(f"{name} ({number})" for name, number in languages.most_common())
+    known = ", ".join(f"{name} ({number})" for name, number in languages.most_common() if name)
     told |= {
-        "read": f"{count(plan.documents, 'document')}, of which {plan.to_send:,} can be sent",
+        "read": f"{count(plan.documents, 'document')}, {count(plan.to_send, 'request')} to send",
         "skipped": "; ".join(f"{shown_path(one.doc_id, 60)}: {one.reason}" for one in plan.problems[:MOST_SHOWN]),
-        "languages": known and f"{known}: a guess from {count(languages.total(), 'text')}",
+        "languages": f"{known or 'unknown'}: a guess from {count(languages.total(), 'text')}",
         "estimate": f"at most {dollars(round(upper_nusd))} for all; the job's budget is ${budget}",
     }
     said = f"The documents seem to be in {known}: a guess." if known else ""

@@ -1,7 +1,5 @@
 """Exporting rows of the output table: as a table for people, or in the formats of `export_formats` for programs."""
 
-import itertools
-from collections.abc import Iterable
 from pathlib import Path
 
 from batchrun.cli.export_formats import FILES, TEXTS
@@ -46,7 +44,9 @@ def write(rows: ExportRows, wanted: Export, terminal: Terminal) -> None:
     import duckdb
 
     try:
-        written = write_rows(rows, wanted, terminal)
+        write_rows(rows, wanted, terminal)
+        if wanted.output:
+            terminal.say(f"{count(rows.number(), 'row')} written to {wanted.output}")
     except duckdb.IOException as error:
         raise EnvironmentProblem(f"{wanted.output} cannot be written: {str(error).splitlines()[0]}") from error
     except duckdb.OutOfMemoryException as error:
@@ -56,30 +56,22 @@ def write(rows: ExportRows, wanted: Export, terminal: Terminal) -> None:
         ) from error
     except duckdb.Error as error:
         raise not_understood(error) from error
-    if wanted.output:
-        terminal.say(f"{count(written, 'row')} written to {wanted.output}")
 
 
-def write_rows(rows: ExportRows, wanted: Export, terminal: Terminal) -> int:
-    """Write the rows in the wanted format. Returns their number."""
+def write_rows(rows: ExportRows, wanted: Export, terminal: Terminal) -> None:
+    """Write the rows in the wanted format."""
     if wanted.output and wanted.format in FILES:
         with ordinary_permissions(), whole_file(wanted.output) as draft:
-            return FILES[wanted.format](rows, draft)
-    if wanted.format == "table":
+            FILES[wanted.format](rows, draft)
+        return
+    if wanted.format in TEXTS:
+        parts = TEXTS[wanted.format](rows.names, rows.each(), wanted.raw_cells)
+    else:
         width = None if wanted.output else terminal.width()
         lines = table_lines(rows.names, rows.each, width, stamped=rows.simulated, left_out=rows.left_out)
-        write_text((f"{line}\n" for line in lines), wanted.output, terminal)
-        return rows.number(f"select count(*) from ({rows.query()})")
-    numbers = itertools.count()
-    counted = (row for row, _ in zip(rows.each(), numbers))  # noqa: B905 - numbers do not end
-    write_text(TEXTS[wanted.format](rows.names, counted, wanted.raw_cells), wanted.output, terminal)
-    return next(numbers)
-
-
-def write_text(parts: Iterable[str], output: Path | None, terminal: Terminal) -> None:
-    """Write text part by part, to a file or to stdout."""
-    if output is not None:
-        to_file(parts, output)
+        parts = (f"{line}\n" for line in lines)
+    if wanted.output:
+        to_file(parts, wanted.output)
         return
     for part in parts:
         terminal.exact(part)

@@ -17,14 +17,14 @@ FORMATS = {"head": {"bold": True}, "date": {"num_format": "yyyy-mm-dd"}, "time":
            "utc": {"num_format": 'yyyy-mm-dd hh:mm:ss" UTC"'}}  # fmt: skip
 
 
-def write_workbook(rows: ExportRows, output: Path) -> int:
-    """Write the rows to a file. Returns the number of rows.
+def write_workbook(rows: ExportRows, output: Path) -> None:
+    """Write the rows to a file.
 
     Raises OSError, and UsageProblem for more rows, or longer texts, than a sheet holds: nothing is cut.
     """
     import xlsxwriter
 
-    if (number := rows.number(f"select count(*) from ({rows.query()})")) > MOST_ROWS:
+    if (number := rows.number()) > MOST_ROWS:
         raise UsageProblem(
             f"{number:,} rows are more than the {MOST_ROWS:,} that a sheet of a workbook holds.",
             hint="take fewer with --limit or --where, or name a file that ends in .csv or .parquet",
@@ -34,7 +34,6 @@ def write_workbook(rows: ExportRows, output: Path) -> int:
             _fill(workbook, rows)
     except xlsxwriter.exceptions.FileCreateError as error:
         raise error.args[0] from error
-    return number
 
 
 def _fill(workbook: Any, rows: ExportRows) -> None:

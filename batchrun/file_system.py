@@ -109,7 +109,7 @@ def whole_file(path: Path, *, or_pipe: bool = False) -> Iterator[Path]:
     try:
         kind = other_kind(path.stat().st_mode) if path.exists() else None
         if kind and not or_pipe:
-            raise EnvironmentProblem(f"{path} is {kind}, not a file.", hint="name another file")
+            raise EnvironmentProblem(f"{path} cannot be written: it is {kind}.", hint="name another file")
         try:
             yield path if kind else draft
             if not kind:

@@ -167,9 +167,9 @@ def test_a_report_that_cannot_be_written_is_told_and_harms_nothing(
     (tmp_path / "file").write_text("kept")
 
     for path, why in (
-        (tmp_path / "folder", "is a folder, not a file"),
+        (tmp_path / "folder", "cannot be written: it is a folder"),
         (tmp_path / "file" / "r.html", "cannot be written: File exists"),
-        (Path("/dev/null"), "is a device, not a file"),
+        (Path("/dev/null"), "cannot be written: it is a device"),
         (tmp_path / ("x" * 300), "cannot be written: File name too long"),
     ):
         files, said = told(project, ran, report=path)

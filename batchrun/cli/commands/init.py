@@ -91,7 +91,7 @@ def _looked_at(path: Path, root: Path, text: Callable[..., str]) -> tuple[str, d
     budget = f"{enough(upper_nusd):.2f}"
     known = ", ".join(f"{name} ({number})" for name, number in languages.most_common() if name)
     told |= {
-        "read": f"{count(plan.documents, 'document')}, {count(plan.to_send, 'request')} to send",
+        "read": f"{count(plan.to_send, 'document')} to send of {plan.documents:,}",
         "skipped": "; ".join(f"{shown_path(one.doc_id, 60)}: {one.reason}" for one in plan.problems[:MOST_SHOWN]),
         "languages": f"{known or 'unknown'}: a guess from {count(languages.total(), 'text')}",
         "estimate": f"at most {dollars(round(upper_nusd))} for all; the job's budget is ${budget}",

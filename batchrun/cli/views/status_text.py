@@ -141,7 +141,7 @@ def blocks(shown: Shown, terminal: Terminal) -> Iterator[str]:
     if not any(story.held_nusd for story in shown.stories):
         lines = without("RESERVED", lines)
     for name in EXPENDABLE:
-        if width and columns_of(max(table(lines[0], lines[1:]).split("\n"), key=columns_of)) > width:
+        if width and max(map(columns_of, table(lines[0], lines[1:]).split("\n"))) > width:
             lines = without(name, lines)
     yield table(lines[0], lines[1:], width=width)
     for story in shown.stories:

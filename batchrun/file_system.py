@@ -3,9 +3,10 @@
 import contextlib
 import errno
 import os
+import shutil
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -89,17 +90,6 @@ def read_bounded(path: Path, *, most_bytes: int) -> bytes:
     return content
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all, in place of one that is there; its folder is made. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        new.write_text(text, encoding="utf-8")
-        new.replace(path)
-    finally:
-        new.unlink(missing_ok=True)
-
-
 def other_kind(mode: int) -> str | None:
     """Say what a path leads to, by the mode of its status. Returns None for an ordinary file."""
     if stat.S_ISREG(mode):
@@ -107,21 +97,39 @@ def other_kind(mode: int) -> str | None:
     return next((name for is_kind, name in _KINDS if is_kind(mode)), "something else")
 
 
-def replace_file(path: Path, parts: Iterable[str]) -> None:
-    """Write a text to a file whole or not at all, and make the folders above the file. Raises EnvironmentProblem."""
-    draft = path.with_name(f".{path.name[:100]}.{os.getpid()}")
+@contextlib.contextmanager
+def whole_file(path: Path, *, or_pipe: bool = False) -> Iterator[Path]:
+    """Give the path of a draft, which takes the place of a file once it is whole. Raises EnvironmentProblem.
+
+    A file of before keeps its permissions, and stays as it is if it may not be written, or if the draft fails. A
+    symbolic link stays a link. With `or_pipe` a pipe or a device is written to instead, for which nobody may be ready.
+    """
+    place = Path(os.path.realpath(path))
+    draft = place.with_name(f".{place.name[:50]}.{os.getpid()}")
     try:
-        if path.exists() and (kind := other_kind(path.stat().st_mode)):
+        kind = other_kind(path.stat().st_mode) if path.exists() else None
+        if kind and not or_pipe:
             raise EnvironmentProblem(f"{path} cannot be written: it is {kind}.", hint="name another file")
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with draft.open("w", encoding="utf-8") as file:
-                file.writelines(parts)
-            draft.replace(path)
+            yield path if kind else draft
+            if not kind:
+                if place.exists():
+                    place.open("ab").close()
+                    shutil.copymode(place, draft)
+                draft.replace(place)
         finally:
-            draft.unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                draft.unlink()
     except OSError as error:
         raise EnvironmentProblem(f"{path} cannot be written: {error.strerror}.", hint="name another file") from error
+
+
+def replace_file(path: Path, parts: Iterable[str]) -> None:
+    """Write a text to a file whole or not at all, and make the folders above the file. Raises EnvironmentProblem."""
+    with whole_file(path) as draft:
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("w", encoding="utf-8") as file:
+            file.writelines(parts)
 
 
 def make_folder(path: Path) -> None:

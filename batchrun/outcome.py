@@ -1,6 +1,6 @@
 """An outcome: what became of a document."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from batchrun.errors import UsageProblem
@@ -38,6 +38,11 @@ class Outcome(StrEnum):
 
 RETRIED = (Outcome.ERRORED, Outcome.EXPIRED, Outcome.INVALID, Outcome.TRUNCATED)
 """The outcomes that `batchrun retry` tries again unasked: another attempt may well end better."""
+
+
+def named_counts(counts: Mapping[Outcome | None, int]) -> dict[str, int]:
+    """Return the outcomes that there are with their counts, in the order of `Outcome`; None, or `pending`, is last."""
+    return {str(one or "pending"): count for one in (*Outcome, None) if (count := counts.get(one, 0))}
 
 
 def statuses(words: Sequence[str]) -> list[str]:

@@ -33,6 +33,13 @@ def tokens(number: float) -> str:
     return f"{number / 1e3:.1f}k" if number < 1e6 else f"{number / 1e6:.2f}M"
 
 
+def size(number: int) -> str:
+    """Bytes in thousands or millions, as [batch] max_bytes counts bytes."""
+    if number < 1_000_000:
+        return f"{number / 1_000:.1f} KB"
+    return f"{number / 1_000_000:.1f} MB"
+
+
 def about(share: float) -> str:
     """`about 70%`, `under 1%`."""
     return f"about {share:.0%}" if share >= 0.005 else "under 1%"

@@ -4,6 +4,7 @@ import sys
 from difflib import get_close_matches
 from importlib import import_module
 from io import TextIOWrapper
+from keyword import iskeyword
 
 import click
 
@@ -45,7 +46,7 @@ class Commands(click.Group):
         """Import the one module that is needed."""
         if cmd_name not in COMMANDS:
             return None
-        name = "try_documents" if cmd_name == "try" else cmd_name  # no module and no function can be called `try`
+        name = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name  # no function can be called `try`
         return getattr(import_module(f"batchrun.cli.commands.{name}"), name)  # type: ignore[no-any-return]
 
 

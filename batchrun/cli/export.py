@@ -1,19 +1,18 @@
 """Exporting rows of the output table: as a table for people, or in the formats of `export_formats` for programs."""
 
-import itertools
-from collections.abc import Iterable
 from pathlib import Path
 
 from batchrun.cli.export_formats import FILES, TEXTS
 from batchrun.cli.export_rows import Export, ExportRows, not_understood, rows_wanted
 from batchrun.cli.find_run import FoundRun
-from batchrun.cli.permissions import ordinary_permissions
+from batchrun.cli.permissions import ordinary_permissions, to_file
 from batchrun.cli.views.format import count
 from batchrun.cli.views.plan_text import gone_said
 from batchrun.cli.views.results_table import table_lines
 from batchrun.cli.views.terminal import Terminal
 from batchrun.duckdb_file import LockedByAnother, opened
 from batchrun.errors import EnvironmentProblem, UsageProblem
+from batchrun.file_system import whole_file
 from batchrun.planning.gone_documents import gone_rows
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.side_tables import side_schema
@@ -45,10 +44,11 @@ def write(rows: ExportRows, wanted: Export, terminal: Terminal) -> None:
     import duckdb
 
     try:
-        written = write_rows(rows, wanted, terminal)
-    except (duckdb.IOException, OSError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error).splitlines()[0]
-        raise EnvironmentProblem(f"{wanted.output} cannot be written: {why}") from error
+        write_rows(rows, wanted, terminal)
+        if wanted.output:
+            terminal.say(f"{count(rows.number(), 'row')} written to {wanted.output}")
+    except duckdb.IOException as error:
+        raise EnvironmentProblem(f"{wanted.output} cannot be written: {str(error).splitlines()[0]}") from error
     except duckdb.OutOfMemoryException as error:
         raise EnvironmentProblem(
             "the rows need more memory than there is.",
@@ -56,42 +56,25 @@ def write(rows: ExportRows, wanted: Export, terminal: Terminal) -> None:
         ) from error
     except duckdb.Error as error:
         raise not_understood(error) from error
-    if wanted.output:
-        terminal.say(f"{count(written, 'row')} written to {wanted.output}")
 
 
-def write_rows(rows: ExportRows, wanted: Export, terminal: Terminal) -> int:
-    """Write the rows in the wanted format. Returns their number."""
+def write_rows(rows: ExportRows, wanted: Export, terminal: Terminal) -> None:
+    """Write the rows in the wanted format."""
     if wanted.output and wanted.format in FILES:
-        with ordinary_permissions():
-            return FILES[wanted.format](rows, wanted.output)
-    if wanted.format == "table":
+        with ordinary_permissions(), whole_file(wanted.output) as draft:
+            FILES[wanted.format](rows, draft)
+        return
+    if wanted.format in TEXTS:
+        parts = TEXTS[wanted.format](rows.names, rows.each(), wanted.raw_cells)
+    else:
         width = None if wanted.output else terminal.width()
         lines = table_lines(rows.names, rows.each, width, stamped=rows.simulated, left_out=rows.left_out)
-        write_text((f"{line}\n" for line in lines), wanted.output, terminal)
-        return rows.number(f"select count(*) from ({rows.query()})")
-    numbers = itertools.count()
-    counted = (row for row, _ in zip(rows.each(), numbers))  # noqa: B905 - numbers do not end
-    write_text(TEXTS[wanted.format](rows.names, counted, wanted.raw_cells), wanted.output, terminal)
-    return next(numbers)
-
-
-def write_text(parts: Iterable[str], output: Path | None, terminal: Terminal) -> None:
-    """Write text part by part, to a file or to stdout."""
-    if output is not None:
-        to_file(parts, output)
+        parts = (f"{line}\n" for line in lines)
+    if wanted.output:
+        to_file(parts, wanted.output)
         return
     for part in parts:
         terminal.exact(part)
-
-
-def to_file(parts: Iterable[str], output: Path) -> None:
-    """Write text part by part to a file that a person has named. Raises EnvironmentProblem."""
-    try:
-        with ordinary_permissions(), output.open("w", encoding="utf-8") as file:
-            file.writelines(parts)
-    except OSError as error:
-        raise EnvironmentProblem(f"{output} cannot be written: {error.strerror}.") from error
 
 
 def no_rows_yet(database: Path) -> UsageProblem:

@@ -7,8 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from batchrun.cli.export import to_file
 from batchrun.cli.export_formats import TEXTS, chosen_format
+from batchrun.cli.permissions import to_file
 from batchrun.errors import UsageProblem
 from batchrun.quality.comparison import Change
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from textwrap import indent
-from types import SimpleNamespace
 
 from batchrun.cli.export_rows import ExportRows, as_cell
 from batchrun.cli.export_xlsx import write_workbook
@@ -53,9 +52,8 @@ def delimited(separator: str, names: Sequence[str], rows: Cells, raw_cells: bool
     for row in itertools.chain([names], rows):
         cells, line = map(as_cell, row), io.StringIO()
         # Told that lines end with CR LF, the writer puts a lone CR in quotes, which many readers take for a line's end.
-        target = SimpleNamespace(write=lambda text, line=line: line.write(text.removesuffix("\r\n") + "\n"))
-        csv.writer(target, delimiter=separator).writerow(cells if raw_cells else map(inert, cells))
-        yield line.getvalue()
+        csv.writer(line, delimiter=separator).writerow(cells if raw_cells else map(inert, cells))
+        yield line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def json_lines(names: Sequence[str], rows: Cells, _: bool) -> Iterator[str]:
@@ -77,17 +75,17 @@ def inert(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
 
 
-def write_parquet(rows: ExportRows, output: Path) -> int:
-    """Write a Parquet file. Returns the number of rows."""
+def write_parquet(rows: ExportRows, output: Path) -> None:
+    """Write a Parquet file."""
     from batchrun.store.output.schema import literal
 
     marked = ", kv_metadata {simulated: 'true'}" if rows.simulated else ""
     options = f"format parquet, row_group_size {PARQUET_ROWS}{marked}"
-    return rows.number(f"copy ({rows.query()}) to {literal(str(output))} ({options})")
+    rows.connection.execute(f"copy ({rows.query()}) to {literal(str(output))} ({options})", rows.values)
 
 
-def write_arrow(rows: ExportRows, output: Path) -> int:
-    """Write an Arrow IPC file, page by page. Returns the number of rows. Raises EnvironmentProblem without pyarrow."""
+def write_arrow(rows: ExportRows, output: Path) -> None:
+    """Write an Arrow IPC file, page by page. Raises EnvironmentProblem without pyarrow."""
     try:
         import pyarrow as pa
     except ImportError as error:
@@ -96,13 +94,11 @@ def write_arrow(rows: ExportRows, output: Path) -> int:
             hint="pip install 'batchrun-documents[arrow]', or name a file that ends in .parquet",
         ) from error
     found = rows.connection.sql(rows.query(), params=rows.values)
-    reader, written = pa.RecordBatchReader.from_stream(found), 0
+    reader = pa.RecordBatchReader.from_stream(found)
     schema = reader.schema.with_metadata({"simulated": "true"} if rows.simulated else None)
     with pa.ipc.new_file(str(output), schema) as file:
         for batch in reader:
             file.write_batch(batch)
-            written += batch.num_rows
-    return written
 
 
 TEXTS: Mapping[str, Callable[[Sequence[str], Cells, bool], Iterator[str]]] = {
@@ -112,7 +108,7 @@ TEXTS: Mapping[str, Callable[[Sequence[str], Cells, bool], Iterator[str]]] = {
     "json": json_array,
 }
 """Formats of text, which a pipe takes too."""
-FILES: Mapping[str, Callable[[ExportRows, Path], int]] = {
+FILES: Mapping[str, Callable[[ExportRows, Path], None]] = {
     "parquet": write_parquet,
     "arrow": write_arrow,
     "xlsx": write_workbook,

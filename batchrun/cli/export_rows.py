@@ -73,10 +73,10 @@ class ExportRows:
         while rows := found.fetchmany(AT_ONCE):
             yield from rows
 
-    def number(self, query: str) -> int:
-        """Return the one number that a query with these values tells."""
-        (number,) = self.connection.execute(query, self.values).fetchone() or (0,)
-        return int(number)
+    def number(self) -> int:
+        """Count the rows."""
+        counted = self.connection.execute(f"select count(*) from (select 1 {self.wanted})", self.values)
+        return int(counted.fetchall()[0][0])
 
 
 def rows_wanted(

@@ -1,8 +1,6 @@
 """Rows as an Excel workbook with typed cells, of which one row at a time is in memory."""
 
 import math
-import shutil
-import tempfile
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -19,25 +17,23 @@ FORMATS = {"head": {"bold": True}, "date": {"num_format": "yyyy-mm-dd"}, "time":
            "utc": {"num_format": 'yyyy-mm-dd hh:mm:ss" UTC"'}}  # fmt: skip
 
 
-def write_workbook(rows: ExportRows, output: Path) -> int:
-    """Write the rows to a file, once the whole workbook is made. Returns the number of rows.
+def write_workbook(rows: ExportRows, output: Path) -> None:
+    """Write the rows to a file.
 
-    Raises UsageProblem for more rows, or longer texts, than a sheet holds: nothing is cut, and nothing is written then.
+    Raises OSError, and UsageProblem for more rows, or longer texts, than a sheet holds: nothing is cut.
     """
     import xlsxwriter
 
-    if (number := rows.number(f"select count(*) from ({rows.query()})")) > MOST_ROWS:
+    if (number := rows.number()) > MOST_ROWS:
         raise UsageProblem(
             f"{number:,} rows are more than the {MOST_ROWS:,} that a sheet of a workbook holds.",
             hint="take fewer with --limit or --where, or name a file that ends in .csv or .parquet",
         )
-    with tempfile.TemporaryFile() as whole:
-        with xlsxwriter.Workbook(whole, WHOLE) as workbook:
+    try:
+        with xlsxwriter.Workbook(output, WHOLE) as workbook:
             _fill(workbook, rows)
-        whole.seek(0)
-        with output.open("wb") as file:
-            shutil.copyfileobj(whole, file)
-    return number
+    except xlsxwriter.exceptions.FileCreateError as error:
+        raise error.args[0] from error
 
 
 def _fill(workbook: Any, rows: ExportRows) -> None:

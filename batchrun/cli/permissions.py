@@ -2,7 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from batchrun.file_system import whole_file
 
 OWNER_ALONE = 0o077
 _ordinary = [OWNER_ALONE]
@@ -27,3 +30,9 @@ def ordinary_permissions() -> Iterator[None]:
         yield
     finally:
         os.umask(private)
+
+
+def to_file(parts: Iterable[str], output: Path) -> None:
+    """Write text part by part to a file that a person has named, or to a pipe. Raises EnvironmentProblem."""
+    with ordinary_permissions(), whole_file(output, or_pipe=True) as place, place.open("w", encoding="utf-8") as file:
+        file.writelines(parts)

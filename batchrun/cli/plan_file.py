@@ -7,8 +7,8 @@ from typing import Any
 
 from batchrun.catalog.money import DOLLAR, dollars
 from batchrun.cli.next_command import changed, command
-from batchrun.cli.permissions import ordinary_permissions
-from batchrun.errors import EnvironmentProblem, Refused, UsageProblem
+from batchrun.cli.permissions import to_file
+from batchrun.errors import Refused, UsageProblem
 from batchrun.escaping import escape_control
 from batchrun.file_system import TooLargeError, read_bounded
 
@@ -45,11 +45,7 @@ def read_plan(path: Path, *, job: Path | None) -> Mapping[str, Any]:
 
 def write_plan(plan: Mapping[str, Any], path: Path) -> None:
     """Write a plan. Raises EnvironmentProblem if the file cannot be written."""
-    try:
-        with ordinary_permissions():
-            path.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise EnvironmentProblem(f"the plan {path} cannot be written: {error.strerror}.") from error
+    to_file([json.dumps(plan, indent=2) + "\n"], path)
 
 
 def job_of(plan: Mapping[str, Any], path: Path) -> Path:

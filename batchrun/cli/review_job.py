@@ -3,9 +3,9 @@
 from itertools import islice
 from pathlib import Path
 
-from batchrun.cli.export import to_file
 from batchrun.cli.import_reviews import import_reviews
 from batchrun.cli.next_command import command
+from batchrun.cli.permissions import to_file
 from batchrun.cli.review_session import Session
 from batchrun.cli.views.format import count
 from batchrun.cli.views.review_cell import shown_cells

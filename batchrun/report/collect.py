@@ -10,7 +10,7 @@ from batchrun.catalog.price_table import load_prices
 from batchrun.estimation.text_class import TextClass, factor
 from batchrun.job.decisive_keys import changed_keys
 from batchrun.job.tune_section import TUNED, is_tuned
-from batchrun.outcome import RETRIED, Outcome
+from batchrun.outcome import RETRIED, Outcome, named_counts
 from batchrun.quality.tune.frontier import Frontier
 from batchrun.report.charts.scale import nice
 from batchrun.report.facts import PENDING, Attention, Previous, RunReport
@@ -44,7 +44,7 @@ def collect(ledger: Ledger, run_no: int, *, root: Path) -> RunReport:
     plan, halted = (summary.plan, summary.halted) if summary else (None, None)
     went = moments(ledger, run_no, began_at=story.started_at)
     last_at = story.ended_at or (went[-1].at if went else story.started_at)
-    outcomes = _in_order(summary.outcomes if summary else ended_outcomes(ledger, run_no, story.job))
+    outcomes = named_counts(summary.outcomes if summary else ended_outcomes(ledger, run_no, story.job))
     run_totals = summary.totals if summary and summary.totals else totals(ledger, run_no)
     pace = summary.performance if summary and summary.performance else performance(ledger, run_no)
     costs = Costs(ledger, CostFilter(run_nos=[run_no]))
@@ -103,11 +103,6 @@ def _frontier(ledger: Ledger, job: str, until: float, gaps: list[str]) -> Fronti
     except BrokenRecord as broken:
         gaps.append(f"What the last tune has found cannot be read: {broken}.")
         return None
-
-
-def _in_order(outcomes: Mapping[Outcome | None, int]) -> dict[str, int]:
-    names = [*Outcome, None]
-    return {str(outcome or PENDING): count for outcome in names if (count := outcomes.get(outcome, 0))}
 
 
 def _fit(ledger: Ledger, story: RunStory, plan: Plan | None, model: str) -> TokenFit | None:

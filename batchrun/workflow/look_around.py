@@ -34,6 +34,7 @@ from batchrun.job.table_names import looks_like_table, table_kind
 from batchrun.planning.selection import Selection
 from batchrun.planning.weighing import Wanted
 from batchrun.strategy.plan import Plan
+from batchrun.wording import size
 from batchrun.workflow.open_job import open_job
 
 MOST_LISTED, LISTING_S = 200_000, 10.0
@@ -76,15 +77,18 @@ def look(path: Path, root: Path) -> Found:
     return _table(path, below) if table_kind(path.name) else _files(glob.escape(below), [], root)
 
 
-async def rehearse(draft: Path) -> tuple[Plan, Counter[str]]:
-    """Plan a draft of a job, and guess the languages of some of its documents. Raises what a plan raises."""
+async def rehearse(draft: Path) -> tuple[Plan, Counter[str | None]]:
+    """Plan a draft of a job, and guess the languages of some documents. None counts texts of which nothing is known.
+
+    Raises what a plan raises.
+    """
     with open_job(draft, simulated=False, to_run=False) as job:
         planner = job.planner()
         plan = await planner.plan(Selection())
         drawn = planner.planned.drawn(MOST_TEXTS, among=None)[1]
         read = planner.workers.prepare([Wanted(ref, counts=False) for ref in drawn])
         texts = [one.text for one in read if not isinstance(one, Unreadable) and one.text]
-        return plan, Counter(language(text) or "unknown" for text in texts)
+        return plan, Counter(language(text) for text in texts)
 
 
 def _files(include: str, exclude: Sequence[str], root: Path) -> Found:
@@ -99,7 +103,7 @@ def _files(include: str, exclude: Sequence[str], root: Path) -> Found:
         return look(root / actual(max(rows, key=lambda file: file.size).source), root)
     formats = Counter(_ENDINGS.get(Path(file.source).suffix.lower(), "other") for file in wanted)
     told = {
-        "files": f"{'' if is_all else 'at least '}{len(files):,}, {sum(file.size for file in files) / 1e6:,.1f} MB",
+        "files": f"{'' if is_all else 'at least '}{len(files):,}, {size(sum(file.size for file in files))}",
         "formats": ", ".join(f"{name} {number:,}" for name, number in formats.most_common()) + ", by their names",
         "empty": _named([file for file in files if file.inode and not file.size]),
         "unreadable": _named([file for file in files if file.problem or not file.inode]),

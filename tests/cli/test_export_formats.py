@@ -16,6 +16,7 @@ from batchrun.cli.export_formats import FILES, TEXTS, chosen_format
 from batchrun.cli.export_rows import ExportRows
 from batchrun.errors import BatchrunError, EnvironmentProblem, UsageProblem
 from batchrun.escaping import readable_json
+from batchrun.file_system import whole_file
 
 QUERY = """
 from (values
@@ -78,7 +79,7 @@ def test_no_file_gets_a_false_name(output: str | None, named: str | None, said: 
 
 
 def test_a_workbook_has_typed_cells(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    assert FILES["xlsx"](rows(connection), tmp_path / "rows.xlsx") == 2
+    FILES["xlsx"](rows(connection), tmp_path / "rows.xlsx")
     sheet = CalamineWorkbook.from_path(str(tmp_path / "rows.xlsx")).get_sheet_by_name("rows")
     header, first, second = sheet.to_python()
     assert header == NAMES
@@ -107,14 +108,16 @@ def test_what_a_workbook_does_not_hold_is_refused(
     connection: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, query: str, said: str
 ) -> None:
     monkeypatch.setattr(export_xlsx, "MOST_ROWS", 2)
-    with pytest.raises(UsageProblem, match=said):
-        FILES["xlsx"](ExportRows(connection, ["doc_id"], set(), query, {}, False, 0), tmp_path / "rows.xlsx")
-    assert not (tmp_path / "rows.xlsx").exists()
+    with pytest.raises(UsageProblem, match=said), whole_file(tmp_path / "rows.xlsx") as draft:
+        FILES["xlsx"](ExportRows(connection, ["doc_id"], set(), query, {}, False, 0), draft)
+    assert not list(tmp_path.glob("*rows*"))
 
 
 def test_a_text_that_just_fits(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     query = "from (select repeat('x', 32_767) as doc_id)"
-    assert FILES["xlsx"](ExportRows(connection, ["doc_id"], set(), query, {}, False, 0), tmp_path / "rows.xlsx") == 1
+    FILES["xlsx"](ExportRows(connection, ["doc_id"], set(), query, {}, False, 0), tmp_path / "rows.xlsx")
+    sheet = CalamineWorkbook.from_path(str(tmp_path / "rows.xlsx")).get_sheet_by_name("rows")
+    assert sheet.to_python() == [["doc_id"], ["x" * 32_767]]
 
 
 def test_simulated_rows_are_marked_in_every_format(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
@@ -132,7 +135,7 @@ def test_simulated_rows_are_marked_in_every_format(connection: duckdb.DuckDBPyCo
 
 def test_arrow_keeps_the_types(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
-    assert FILES["arrow"](rows(connection, simulated=True), tmp_path / "rows.arrow") == 2
+    FILES["arrow"](rows(connection, simulated=True), tmp_path / "rows.arrow")
     with pa.memory_map(str(tmp_path / "rows.arrow")) as file:
         table = pa.ipc.open_file(file).read_all()
         assert table.schema.metadata == {b"simulated": b"true"}

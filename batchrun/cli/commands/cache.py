@@ -24,12 +24,12 @@ def cache(job: Path | None, *, clear: bool, ledger: Path | None, terminal: Termi
     batchrun cache jobs/contracts.toml
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.find_run import place_of
-    from batchrun.cli.views.batch_text import size
     from batchrun.cli.views.format import below_here, count
     from batchrun.documents.text_cache import FOLDER, TextCache
     from batchrun.errors import EnvironmentProblem
     from batchrun.store.job_files import read_job
     from batchrun.store.paths import store_paths
+    from batchrun.wording import size
 
     of_job = store_paths(read_job(job), simulated=False).ledger if job and not ledger else ledger
     texts = TextCache((of_job or place_of(None, None).ledgers[0]).absolute().parent / FOLDER)

@@ -29,8 +29,8 @@ def check(job: str, *, junit: Path | None, simulate: bool, ledger: Path | None, 
     batchrun check jobs/contracts.toml
     batchrun check contracts --junit checks.xml
     """  # noqa: D301 - \b makes click keep the lines
-    from batchrun.cli.export import write_text
     from batchrun.cli.find_run import found_run
+    from batchrun.cli.permissions import to_file
     from batchrun.cli.views.check_text import checks_as_text, junit_xml
     from batchrun.quality.checks.result import any_fails
     from batchrun.workflow.batch_recovery import FINAL_WAIT_S
@@ -46,7 +46,7 @@ def check(job: str, *, junit: Path | None, simulate: bool, ledger: Path | None, 
         results = checks_of(opened, run_no=story.run_no)
     exit_code = ExitCode.SOME_FAILED if any_fails(results) else ExitCode.OK
     if junit:
-        write_text((junit_xml(results, job=story.job),), junit, terminal)
+        to_file([junit_xml(results, job=story.job)], junit)
     if terminal.json:
         fields = {"job": story.job, "run": story.run_id, "simulated": story.simulated, "exit_code": int(exit_code)}
         terminal.result(readable_json({**fields, "checks": [asdict(one) for one in results]}))

@@ -13,7 +13,7 @@ from batchrun.cli.permissions import ordinary_permissions
 from batchrun.cli.views.format import count
 from batchrun.errors import BatchrunError, EnvironmentProblem, UsageProblem
 from batchrun.escaping import escape_control, shown_path
-from batchrun.file_system import make_folder, write_whole
+from batchrun.file_system import make_folder, replace_file
 from batchrun.job.project_root import PROJECT_FILE, STATE_FOLDER, new_root
 
 MOST_SHOWN = 5
@@ -81,7 +81,7 @@ def _looked_at(path: Path, root: Path, text: Callable[..., str]) -> tuple[str, d
         return text(found.source), told | {"budget": "a guess, since a plan of so much takes a while"}
     try:
         make_folder(draft.parent)
-        write_whole(draft, text(found.draft))
+        replace_file(draft, [text(found.draft)])
         plan, languages = run_async(rehearse(draft))
     except BatchrunError as error:
         return text(found.source), told | {"plan": str(error).partition("\n")[0]}
@@ -89,11 +89,11 @@ def _looked_at(path: Path, root: Path, text: Callable[..., str]) -> tuple[str, d
         draft.unlink(missing_ok=True)
     upper_nusd = plan.estimate.upper_nusd * found.times
     budget = f"{enough(upper_nusd):.2f}"
-    known = ", ".join(f"{name} ({number})" for name, number in languages.most_common())
+    known = ", ".join(f"{name} ({number})" for name, number in languages.most_common() if name)
     told |= {
-        "read": f"{count(plan.documents, 'document')}, of which {plan.to_send:,} can be sent",
+        "read": f"{count(plan.to_send, 'document')} to send of {plan.documents:,}",
         "skipped": "; ".join(f"{shown_path(one.doc_id, 60)}: {one.reason}" for one in plan.problems[:MOST_SHOWN]),
-        "languages": known and f"{known}: a guess from {count(languages.total(), 'text')}",
+        "languages": f"{known or 'unknown'}: a guess from {count(languages.total(), 'text')}",
         "estimate": f"at most {dollars(round(upper_nusd))} for all; the job's budget is ${budget}",
     }
     said = f"The documents seem to be in {known}: a guess." if known else ""
@@ -107,11 +107,11 @@ def _write(job: Path, text: str, root: Path) -> None:
 
     make_folder(root / STATE_FOLDER)
     for name, of_file in ((JOB_SCHEMA, JOB), (PROJECT_SCHEMA, PROJECT)):
-        write_whole(root / name, json.dumps(file_schema(*of_file)))
+        replace_file(root / name, [json.dumps(file_schema(*of_file))])
     with ordinary_permissions():
         if not (root / PROJECT_FILE).exists():
-            write_whole(root / PROJECT_FILE, PROJECT_TEXT)
-        write_whole(job, text)
+            replace_file(root / PROJECT_FILE, [PROJECT_TEXT])
+        replace_file(job, [text])
 
 
 def enough(nusd: float) -> float:

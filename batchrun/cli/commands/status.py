@@ -9,6 +9,9 @@ from batchrun.cli.options import LEDGER, FiniteRange, speaking
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
 
+REST = 4
+"""How many times longer than a look at large ledgers the pause after the look is at least."""
+
 
 @click.command()
 @click.argument("run", required=False)
@@ -45,6 +48,7 @@ def status(
     drawn: list[str] = []
     shown, repaints = None, watch and can_repaint() and not terminal.json
     while True:
+        begun_at = time.monotonic()
         found = chosen(run or ("last" if check else None), ledger, simulated=simulate, watch=watch)
         is_over = not watch or all(story.state != "running" for story in found.stories)
         if repaints:
@@ -54,4 +58,4 @@ def status(
             shown = found
         if is_over:
             return exit_code(found.stories[0]) if check else ExitCode.OK
-        time.sleep(interval)
+        time.sleep(max(interval, REST * (time.monotonic() - begun_at)))

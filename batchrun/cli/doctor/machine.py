@@ -16,7 +16,6 @@ from pathlib import Path
 from batchrun import __version__
 from batchrun.catalog.notices import old_table
 from batchrun.cli.doctor.check import Check, Subject, Verdict
-from batchrun.cli.views.batch_text import size
 from batchrun.cli.views.format import below_here, count
 from batchrun.documents.open_source import text_cache
 from batchrun.duckdb_file import opened
@@ -29,6 +28,7 @@ from batchrun.store.ledger.job_lock import holder, is_locked
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import LedgerDamaged
 from batchrun.store.paths import store_paths
+from batchrun.wording import size
 from batchrun.workflow.job_models import common_prices, prices_of
 
 DISTRIBUTION = "batchrun-documents"

@@ -8,6 +8,7 @@ from batchrun.cli.views.format import count, duration, iso, table, utc
 from batchrun.escaping import escape_control
 from batchrun.events import BatchCollected, BatchEnded, BatchesOpen, BatchSubmitted, BatchTrouble
 from batchrun.store.ledger.batch_records import Batch
+from batchrun.wording import size
 
 BatchEvent = BatchSubmitted | BatchEnded | BatchCollected | BatchTrouble | BatchesOpen
 HEADER = ("BATCH", "STATE", "REQUESTS", "SIZE", "AGE", "EXPIRES (UTC)", "NEXT POLL", "")
@@ -62,13 +63,6 @@ def batch_as_json(event: BatchEvent) -> tuple[str, dict[str, object]]:
         case BatchesOpen():
             return "batches_open", {"batches": event.batches, "requests": event.requests,
                                     "next_s": round(event.next_s, 3), "expires": iso(event.expires_at)}  # fmt: skip
-
-
-def size(number: int) -> str:
-    """Bytes in thousands or millions, as [batch] max_bytes counts bytes."""
-    if number < 1_000_000:
-        return f"{number / 1_000:.1f} KB"
-    return f"{number / 1_000_000:.1f} MB"
 
 
 def batch_table(batches: Sequence[Batch], *, width: int | None) -> str:

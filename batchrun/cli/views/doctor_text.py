@@ -16,10 +16,13 @@ COLORS = {Verdict.OK: "green", Verdict.SKIPPED: "blue", Verdict.WARNING: "yellow
 
 
 def show_checks(found: Sequence[Check], terminal: Terminal) -> None:
-    """Print each check and the sum of them, or one JSON object; with -q only the checks of things not in order."""
+    """Print each check and the sum of them, or one JSON object; with -q only the checks of things not in order.
+
+    For programs a fix is also called `next`, as in the first version 1 of the object.
+    """
     verdicts = Counter(one.verdict for one in found)
     if terminal.json:
-        ok, shown = not verdicts[Verdict.BROKEN], [asdict(one) for one in found]
+        ok, shown = not verdicts[Verdict.BROKEN], [asdict(one) | {"next": one.fix} for one in found]
         terminal.result(readable_json({"v": 1, "ok": ok, "checks": shown}, indent=2))
         return
     width = max(len(escape_control(one.name)) for one in found)

@@ -42,12 +42,13 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | 
     """Columns of text under their names, in lines that end at the terminal's width."""
     cells = [list(header), *[[escape_control(cell) for cell in row] for row in rows]]
     widths = [max(columns_of(row[column]) for row in cells) for column in range(len(header))]
-
-    def padded(cell: str, size: int) -> str:
-        return cell + " " * (size - columns_of(cell))
-
     lines = ["  ".join(map(padded, row, widths)).rstrip() for row in cells]
     return "\n".join(cut(line, width) for line in lines)
+
+
+def padded(text: str, size: int) -> str:
+    """The text, with spaces behind the text up to so many columns of a terminal."""
+    return text + " " * (size - columns_of(text))
 
 
 def cut(text: str, width: int | None) -> str:

@@ -7,7 +7,7 @@ from batchrun.catalog.money import dollars
 from batchrun.cli.views.format import cut, duration, iso
 from batchrun.cli.views.metrics_text import LEAST_SHARE
 from batchrun.escaping import escape_control, shown_path
-from batchrun.outcome import Outcome
+from batchrun.outcome import named_counts
 from batchrun.report.summary_json import share_fields
 from batchrun.store.reports.live import LastError, LiveRun
 from batchrun.store.reports.runs import RunStory
@@ -28,17 +28,11 @@ def live_lines(story: RunStory, live: LiveRun, *, now: datetime, width: int | No
     reserved = f" · {dollars(story.held_nusd)} reserved" if story.held_nusd else ""
     spent = dollars(story.committed_nusd - story.held_nusd)
     yield f"  spent    {spent}{pretend} of {dollars(story.cap_nusd)}{share}{reserved}"
-    yield f"  outcomes {' · '.join(f'{outcome} {number:,}' for outcome, number in counts_of(live).items())}"
+    yield f"  outcomes {' · '.join(f'{outcome} {number:,}' for outcome, number in named_counts(live.outcomes).items())}"
     if limits := limits_words(live.shares):
         yield f"  limits   {limits}"
     for number, error in enumerate(live.errors):
         yield cut(f"  {'' if number else 'errors':<9}{error_words(error)}", width)
-
-
-def counts_of(live: LiveRun) -> dict[str, int]:
-    """Return the number of documents of every outcome that there is, with what is pending last."""
-    ordered: list[Outcome | None] = [*Outcome, None]
-    return {str(outcome or "pending"): number for outcome in ordered if (number := live.outcomes.get(outcome, 0))}
 
 
 def limits_words(shares: Shares) -> str:
@@ -56,7 +50,7 @@ def error_words(error: LastError) -> str:
 def live_fields(live: LiveRun) -> dict[str, object]:
     """Return how a run in progress stands, for programs."""
     return {
-        "counts": counts_of(live),
+        "counts": named_counts(live.outcomes),
         "eta_s": live.left_s and round(live.left_s, 1),
         "limits": share_fields(live.shares),
         "errors": [{**one._asdict(), "ended_at": iso(one.ended_at)} for one in live.errors],

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 from batchrun.cli.export_rows import as_cell
-from batchrun.cli.views.format import count, cut
+from batchrun.cli.views.format import count, cut, padded
 from batchrun.escaping import columns_of, escape_control
 
 LEAST_WIDTH, READABLE, MOST_PADDED, GAP = 60, 12, 60, 2
@@ -31,9 +31,9 @@ def table_lines(
     sizes = column_widths(natural, width)
     rows = ([shown(cell) for cell in row] for row in read())
     if sizes:
-        cuts = width is not None
         for row in chain([names], rows):
-            yield "  ".join(fitted(cell, size, cuts=cuts) for cell, size in zip(row, sizes, strict=True)).rstrip()
+            cells = row if width is None else map(cut, row, sizes)
+            yield "  ".join(map(padded, cells, sizes)).rstrip()
     else:
         yield from stacked(names, rows, width or LEAST_WIDTH)
     more = f" · {count(left_out, 'more column')}: --all-columns, or -o FILE" if left_out > 0 else ""
@@ -58,19 +58,13 @@ def column_widths(natural: Sequence[int], width: int | None) -> list[int] | None
     return [sizes[column] for column in range(len(natural))] if is_readable and width >= LEAST_WIDTH else None
 
 
-def fitted(cell: str, size: int, *, cuts: bool = True) -> str:
-    """Return a cell as wide as its column. A longer cell is shortened, or with `cuts` off sticks out."""
-    cell = cut(cell, size) if cuts else cell
-    return cell + " " * (size - columns_of(cell))
-
-
 def stacked(names: Sequence[str], rows: Iterable[Sequence[str]], width: int) -> Iterator[str]:
     """Yield each row as a heading, the value of its first column, and a line for every other column."""
     label = min(max(map(columns_of, names[1:]), default=0), width // 3)
     for row in rows:
         yield cut(row[0], width)
         for name, cell in list(zip(names, row, strict=True))[1:]:
-            yield cut(f"  {fitted(name, label)}  {cell}", width).rstrip()
+            yield cut(f"  {padded(cut(name, label), label)}  {cell}", width).rstrip()
         yield ""
 
 

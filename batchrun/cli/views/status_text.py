@@ -73,29 +73,22 @@ def chosen(run: str | None, given: Path | None, *, simulated: bool = False, watc
     `simulated` leaves out real runs, and `watch` the runs that ended long ago.
     """
     place = place_of(run, given)
-    by_ledger: dict[Path, list[RunStory]] = {}
+    by_ledger, live = dict[Path, list[RunStory]](), dict[str, LiveRun]()
     for path in place.ledgers[simulated:]:
         with Ledger.read(path) as opened:
             by_ledger[path] = [truly(story, path) for story in run_stories(opened)]
+            if run or watch:
+                running = [story for story in by_ledger[path] if story.state == "running"]
+                live |= {one.run_id: live_run(opened, one.run_no, now=time.time()) for one in running}
     stories = sorted(itertools.chain(*by_ledger.values()), key=lambda story: story.started_at, reverse=True)
     if run is None:
         running_first = sorted(stories, key=lambda story: story.state != "running")[:WATCHED]
-        return Shown(running_first, None, place, live_runs(by_ledger)) if watch else Shown(stories, None, place)
+        return Shown(running_first if watch else stories, None, place, live)
     for path, some in by_ledger.items():
         if one := match_run(some, place.name(run)):
             detail = detail_of(one, path, root=place.root, job_path=place.job_path(one))
-            return Shown([one], detail, place, live_runs({path: [one]}))
+            return Shown([one], detail, place, live)
     raise no_run(place.name(run), stories, place)
-
-
-def live_runs(by_ledger: Mapping[Path, Sequence[RunStory]]) -> dict[str, LiveRun]:
-    """Look at the runs in progress, by the ids of the runs."""
-    found = dict[str, LiveRun]()
-    for path, stories in by_ledger.items():
-        if running := [story for story in stories if story.state == "running"]:
-            with Ledger.read(path) as ledger:
-                found |= {one.run_id: live_run(ledger, one.run_no, now=time.time()) for one in running}
-    return found
 
 
 def detail_of(story: RunStory, path: Path, *, root: Path, job_path: Path) -> Detail:
@@ -148,7 +141,7 @@ def blocks(shown: Shown, terminal: Terminal) -> Iterator[str]:
     if not any(story.held_nusd for story in shown.stories):
         lines = without("RESERVED", lines)
     for name in EXPENDABLE:
-        if width and columns_of(max(table(lines[0], lines[1:]).split("\n"), key=columns_of)) > width:
+        if width and max(map(columns_of, table(lines[0], lines[1:]).split("\n"))) > width:
             lines = without(name, lines)
     yield table(lines[0], lines[1:], width=width)
     for story in shown.stories:

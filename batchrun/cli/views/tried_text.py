@@ -10,7 +10,7 @@ from batchrun.cli.views.terminal import Terminal
 from batchrun.document import Unreadable
 from batchrun.providers.anthropic.conversation import conversation
 from batchrun.store.reports.document_story import document_story
-from batchrun.workflow.asked_parts import asked_document, asked_parts
+from batchrun.workflow.asked_parts import asked_document, asked_parts, text_of
 from batchrun.workflow.read_again import read_again
 
 
@@ -24,7 +24,7 @@ def show_tried(found: FoundRun, doc_id: str, terminal: Terminal) -> None:
     first = next(iter(asked_parts(story))).story
     (read,) = read_again(found.job_path, [asked_document(first)], simulated=found.story.simulated)
     request = None if isinstance(read, Unreadable) else read.turn(Turn(), None)
-    said, text = conversation(request) if request else [], "" if isinstance(read, Unreadable) else read.text or ""
+    said, text = conversation(request) if request else [], text_of(read) or ""
     if terminal.json:
         texts = [{"role": one.role, "text": one.text} for one in said]
         told = {**story, **origins_of(found, story).as_json, "simulated": found.story.simulated}

@@ -12,16 +12,15 @@ from batchrun.store.reports.utilisation import MINUTE_S, Shares, highest, utilis
 
 MEASURED_S, LEAST_MEASURED_S, LOOKED_AT = 120.0, 5.0, 10_000
 """The last seconds whose speed tells when a run ends, the seconds after which the speed tells anything, and the number
-of the latest attempts among which the last errors are looked for."""
-ERRORS = f"""
-select ended_at, doc_id, coalesce(outcome, cause, state) as what, coalesce(reason, message, '') as why from (
+of the latest attempts that are looked at: a run may have a million."""
+LATEST = f"""(
     select * from attempts indexed by attempts_run where run_no = ? order by attempt_no desc limit {LOOKED_AT})
+"""
+ERRORS = f"""
+select ended_at, doc_id, coalesce(outcome, cause, state) as what, coalesce(reason, message, '') as why from {LATEST}
 where state in ('failed', 'unknown') or outcome <> '{Outcome.SUCCEEDED}' limit ?
 """
-SPEED = """
-select min(started_at), count(outcome) from attempts indexed by attempts_run
-where run_no = ? and latency_s is not null and ended_at > ?
-"""
+SPEED = f"select min(started_at), count(outcome) from {LATEST} where latency_s is not null and ended_at > ?"
 
 
 class LastError(NamedTuple):

@@ -18,7 +18,7 @@ from batchrun.cli.doctor import api as api_checks
 from batchrun.errors import ExitCode
 from batchrun.estimation import tokenizer
 from batchrun.simulator.http.server import SimulatorServer
-from batchrun.store.ledger.connection import SCRIPTS
+from batchrun.store.ledger.connection import SCHEMA_VERSION, SCRIPTS
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
 
@@ -58,9 +58,10 @@ def test_all_is_in_order(
     ran = batchrun("doctor --json")
     assert in_order(ran)
     assert ran.json["ok"] is True
+    assert all(one["next"] == one["fix"] for one in ran.json["checks"])
     assert "claude-haiku-4-5" in verdicts(ran)
     words = batchrun("doctor").out
-    assert ".batchrun/ledger.sqlite3: version 20, 1 run\n" in words
+    assert f".batchrun/ledger.sqlite3: version {SCHEMA_VERSION}, 1 run\n" in words
     assert re.search("^ok +claude-haiku-4-5 +active, takes 200,000 tokens$", words, re.MULTILINE)
     assert "\n0 warnings, 0 broken\n" in words
     assert batchrun("doctor -q").words == ""

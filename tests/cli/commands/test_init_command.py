@@ -123,7 +123,7 @@ def test_many_files_are_counted_and_few_are_read(
         (folder / "many" / f"{number}.txt").write_text(LETTER * number)
     ran = batchrun("init many")
     assert "  files      20, " in ran.out
-    assert "  read       2 documents, of which 2 can be sent\n" in ran.out
+    assert "  read       2 documents to send of 2\n" in ran.out
     assert written("many")["source"]["include"] == ["many/**"]
 
 

@@ -22,7 +22,7 @@ reserves its worst case, which may be a multiple of its cost. The option --max-c
 @MAX_COST
 @SIMULATE
 @speaking
-def try_documents(
+def try_(
     job: Path, *, number: int, ids: Sequence[str], max_cost: int | None, simulate: str | None, terminal: Terminal
 ) -> int:
     """Send three documents, for about 2 cents at most, and show prompt, answer, evidence, tokens and cost of each.

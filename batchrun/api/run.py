@@ -73,6 +73,9 @@ class Run:
         """
         return results(self._file, status, simulated=self.simulated, run_id=self.id)
 
+    def __str__(self) -> str:
+        return str(self.summary)
+
     def __repr__(self) -> str:
         return repr(self.summary)
 

@@ -149,7 +149,8 @@ def test_what_a_notebook_shows(job: batchrun.Job, run: batchrun.Run) -> None:
         table = ET.fromstring(shown._repr_html_())
         words = " ".join(table.itertext())
         assert "letters (simulated)" in words
-        assert repr(shown).splitlines()[0].endswith("letters (simulated)")
+        assert str(shown).splitlines()[0].endswith("letters (simulated)")
+        assert "letters (simulated); documents " in repr(shown)  # one line, which reads well in a list of runs
     assert "4 succeeded" in repr(run)
 
 

@@ -57,7 +57,8 @@ def write(rows: ExportRows, wanted: Export, terminal: Terminal) -> None:
     except duckdb.Error as error:
         raise not_understood(error) from error
     if wanted.output:
-        terminal.say(f"{count(written, 'row')} written to {wanted.output}")
+        stamp = "SIMULATED  " if rows.simulated else ""
+        terminal.say(f"{stamp}{count(written, 'row')} written to {wanted.output}")
 
 
 def write_rows(rows: ExportRows, wanted: Export, terminal: Terminal) -> int:

@@ -161,6 +161,7 @@ def test_what_cannot_be_read(project, name, message, hint):
     with pytest.raises(UsageProblem, match=message) as caught:
         load_job(project / name)
     assert caught.value.hint == hint.replace("{root}", str(project))
+    assert caught.value.__notes__ == [f"next: {caught.value.hint}"]  # which a traceback in a program shows
 
 
 def test_no_permission(project, monkeypatch):

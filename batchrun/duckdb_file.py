@@ -30,6 +30,7 @@ _REASONS = (
     ("Corrupt database file", "the file is damaged"),
     ("Could not read enough bytes", "the file is damaged: it ends too early"),
 )
+_DAMAGED = ("it is not a DuckDB file", "the file is damaged")
 
 _HINTS = {
     "it is not a DuckDB file": "name a file that DuckDB made; CSV, JSON and Parquet files are loaded into one first",
@@ -51,6 +52,10 @@ class LockedByAnother(Busy):
             f"{path} is in use by {holder}",
             hint="close it there (a notebook, a dashboard, the duckdb shell), or wait; then run the same command again",
         )
+
+
+class DamagedFile(EnvironmentProblem):
+    """The file is there, and is no whole DuckDB file."""
 
 
 @contextlib.contextmanager
@@ -155,4 +160,5 @@ def _in_words(error: Exception, path: Path) -> BatchrunError:
     if "different configuration" in text:
         return LockedByAnother(path, "another connection of this process")
     reason = next((words for needle, words in _REASONS if needle in text), first_line(error))
-    return EnvironmentProblem(f"cannot open {path}: {reason}", hint=_HINTS.get(reason))
+    kind = DamagedFile if reason.startswith(_DAMAGED) else EnvironmentProblem
+    return kind(f"cannot open {path}: {reason}", hint=_HINTS.get(reason))

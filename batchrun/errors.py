@@ -29,6 +29,8 @@ class BatchrunError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+        if hint:  # which a traceback in a program shows below the message
+            self.add_note(f"next: {hint}")
 
 
 class UsageProblem(BatchrunError):

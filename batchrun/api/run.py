@@ -1,6 +1,6 @@
 """A run of a job: how it went, and the rows that came of it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -92,11 +92,17 @@ class Run:
             replace_file(Path(path), [text])
         return text
 
+    def __str__(self) -> str:
+        return self._shown(str)
+
     def __repr__(self) -> str:
+        return self._shown(repr)
+
+    def _shown(self, shown: Callable[[Summary], str]) -> str:
         try:
-            return repr(self.summary)
+            return shown(self.summary)
         except BatchrunError as error:
-            return f"run        {self.id}\n{error.word:<10} {error}"
+            return f"<run {self.id}; {error.word} {error}>"
 
     def _repr_html_(self) -> str:
         """Return the report without its documents, in a frame of its own: its styles and ids are not the notebook's."""

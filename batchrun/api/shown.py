@@ -21,7 +21,7 @@ def shown_as(kind: type[T], value: Any, **more: object) -> T:
 
 
 class Shown:
-    """What shows itself: a line for each fact in a console, and a row for each in a notebook."""
+    """What shows itself: a line for each fact when it is printed, and a row for each fact in a notebook."""
 
     __slots__ = ()
 
@@ -30,8 +30,11 @@ class Shown:
         """Names, with what is to say of each."""
         raise NotImplementedError
 
-    def __repr__(self) -> str:
+    def __str__(self) -> str:
         return "\n".join(f"{name:<10} {escape_control(words)}" for name, words in self.facts)
+
+    def __repr__(self) -> str:
+        return f"<{'; '.join(f'{name} {escape_control(words)}' for name, words in self.facts)}>"
 
     def _repr_html_(self) -> str:
         first, *rest = self.facts

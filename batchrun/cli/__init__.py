@@ -92,7 +92,7 @@ def run(args: list[str] | None = None) -> int:
         terminal.event_error("usage", ExitCode.USAGE, error.format_message())
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
-        terminal.say("interrupted; nothing is lost")
+        terminal.say("interrupted; nothing is lost: the same command goes on")
         return ExitCode.INTERRUPTED
     except BatchrunError as error:
         terminal.problem(error)

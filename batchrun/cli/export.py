@@ -46,7 +46,8 @@ def write(rows: ExportRows, wanted: Export, terminal: Terminal) -> None:
     try:
         write_rows(rows, wanted, terminal)
         if wanted.output:
-            terminal.say(f"{count(rows.number(), 'row')} written to {wanted.output}")
+            stamp = "SIMULATED  " if rows.simulated else ""
+            terminal.say(f"{stamp}{count(rows.number(), 'row')} written to {wanted.output}")
     except duckdb.IOException as error:
         raise EnvironmentProblem(f"{wanted.output} cannot be written: {str(error).splitlines()[0]}") from error
     except duckdb.OutOfMemoryException as error:

@@ -167,5 +167,5 @@ def no_run(name: str, known: Sequence[RunStory], place: RunPlace) -> UsageProble
     close = did_you_mean(name, [word for story in known for word in (story.job, story.run_id)])
     meant = f"did you mean {close}? " if close else ""
     return UsageProblem(
-        f"there is no run {name}, and no job of this name.", hint=f"{meant}See the runs: batchrun status"
+        f"there is no run {name}, and no job of this name.", hint=f"{meant}see the runs: batchrun status"
     )

@@ -184,7 +184,7 @@ def _content(path: Path) -> bytes:
         raise UsageProblem(f"there is no job file {path}", hint=_missing_hint(path)) from None
     except IsADirectoryError:
         found = sorted(path.glob("*.toml"))
-        hint = f"name a file in it, such as {found[0]}" if found else "name a job file, such as jobs/contracts.toml"
+        hint = f"name a file in it, such as {found[0]}" if found else _missing_hint(path)
         raise UsageProblem(f"{path} is a directory, not a job file", hint=hint) from None
     except PermissionError:
         raise UsageProblem(f"no permission to read the job file {path}", hint=f"see: ls -l {path}") from None

@@ -85,8 +85,8 @@ class JobFileError(UsageProblem):
         order = sorted(problems, key=lambda one: (one.file.path != file.path, str(one.file.path), one.span.start))
         self.problems = tuple(order)
         many = "" if len(self.problems) == 1 else "s"
-        where = file if any(one.file.path == file.path for one in self.problems) else self.problems[0].file
-        summary = f"batchrun: {len(self.problems)} problem{many} in {where.shown_path}; nothing was sent"
+        self.file = file if any(one.file.path == file.path for one in self.problems) else self.problems[0].file
+        summary = f"batchrun: {len(self.problems)} problem{many} in {self.file.shown_path}; nothing was sent"
         self.rendered = "\n\n".join([*(str(problem) for problem in self.problems), summary])
         """The whole report."""
         # Whoever prints an error puts the word "error" before the message; the report has the word before each problem.

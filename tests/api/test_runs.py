@@ -148,7 +148,8 @@ def test_what_a_notebook_shows(job: batchrun.Job, run: batchrun.Run) -> None:
     for shown in (job.plan(simulate=True), run.summary):
         words = " ".join(ET.fromstring(shown._repr_html_()).itertext())
         assert "letters (simulated)" in words
-        assert repr(shown).splitlines()[0].endswith("letters (simulated)")
+        assert str(shown).splitlines()[0].endswith("letters (simulated)")
+        assert "letters (simulated); documents " in repr(shown)  # one line, which reads well in a list of runs
     assert "4 succeeded" in repr(run)
     frame = ET.fromstring(run._repr_html_()).attrib
     assert frame["sandbox"] == "", "nothing in the frame is a script"
@@ -172,7 +173,7 @@ def test_the_report_of_a_run(run: batchrun.Run, tmp_path: Path) -> None:
 def test_a_run_of_an_earlier_version_shows_itself(run: batchrun.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("batchrun.workflow.summary.summary_of", lambda *_, **__: None)
     earlier = batchrun.Run(run._file, run._story)
-    assert repr(earlier).startswith(f"run        {run.id}\n")
+    assert repr(earlier).startswith(f"<run {run.id}; error ")
     assert "an earlier version made the run" in repr(earlier)
     assert "<iframe" in earlier._repr_html_()
 

@@ -144,6 +144,19 @@ def locked_ledger(ruin: Ruin) -> None:
     other.execute("begin immediate")
 
 
+def text_for_output(ruin: Ruin) -> None:
+    ruin.project.database.parent.mkdir()
+    ruin.project.database.write_text("no DuckDB")
+
+
+def file_for_folder(ruin: Ruin) -> None:
+    (ruin.project.root / "results").write_text("")
+
+
+def wrong_project_file(ruin: Ruin) -> None:
+    (ruin.project.root / "batchrun.toml").write_text("[budget\n")
+
+
 def held_output(ruin: Ruin) -> None:
     ruin.patch.setattr(machine, "MOMENT_S", 0.0)
     ruin.project.database.parent.mkdir()
@@ -263,6 +276,12 @@ RUINS: dict[str, tuple[Callable[[Ruin], None], Told]] = {
                                 "batchrun status trial --watch")),
     "a foreign lock": (locked_ledger, Told(BAD, "broken", "ledger", "locked, by process ", "close it there")),
     "a held output": (held_output, Told(FINE, "warning", "output", "(PID ", "close it there")),
+    "no output": (text_for_output, Told(BAD, "broken", "output", "it is not a DuckDB file",
+                                        "mv results/out.duckdb results/out.duckdb.damaged && batchrun sync")),
+    "no folder": (file_for_folder, Told(BAD, "broken", "output", "results is a file, and has to be a folder",
+                                        "mv results results.file")),
+    "a wrong project file": (wrong_project_file, Told(ExitCode.USAGE, "broken", "job file", "this is not TOML",
+                                                      '"${EDITOR:-vi}" batchrun.toml')),
     "a full disk": (full_disk, Told(BAD, "broken", "output", "only 5.0 MB free on the disk of results", "make room; ")),
     "a network disk": (network_disk, Told(FINE, "warning", "ledger", "a network file system (nfs4)", "name files on")),
     "a wrong job file": (wrong_job_file, Told(ExitCode.USAGE, "broken", "job file", "max_concurency",

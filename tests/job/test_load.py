@@ -152,7 +152,7 @@ def test_a_linked_job_file_belongs_to_the_project_it_is_in(project, tmp_path):
         ("job", "there is no job file", "did you mean {root}/jobs/job.toml?"),
         ("zzz.toml", "there is no job file", "write a new one: batchrun init {root}/zzz.toml"),
         ("jobs", "is a directory, not a job file", "name a file in it, such as {root}/jobs/job.toml"),
-        ("prompts", "is a directory, not a job file", "name a job file, such as jobs/contracts.toml"),
+        ("prompts", "is a directory, not a job file", "write a new one: batchrun init {root}/prompts"),
         ("a\0b", "cannot be read: embedded null byte", "give the path of a file"),
         ("jobs/job.toml/x", "cannot be read", "give the path of a file"),
     ],
@@ -161,6 +161,7 @@ def test_what_cannot_be_read(project, name, message, hint):
     with pytest.raises(UsageProblem, match=message) as caught:
         load_job(project / name)
     assert caught.value.hint == hint.replace("{root}", str(project))
+    assert caught.value.__notes__ == [f"next: {caught.value.hint}"]  # which a traceback in a program shows
 
 
 def test_no_permission(project, monkeypatch):

@@ -63,10 +63,14 @@ def init(place: Path, *, source: str, force: bool) -> None:
     except OSError as error:
         raise EnvironmentProblem(f"{shown_path(job)} cannot be written: {error.strerror}.") from error
     if not click.get_current_context().find_root().params.get("quiet"):
-        lines = [f"  {label:<10} {escape_control(as_called(words))}" for label, words in told.items() if words]
+        lines = [
+            f"  {'' if number else label:<10} {escape_control(as_called(line))}"
+            for label, words in told.items()
+            for number, line in enumerate(words.splitlines())
+        ]
         lines += [f"wrote {shown_path(typed_path(job))}", f"project: {shown_path(root)}"]
-        todo = "name your documents in it, then" if is_job else "see to fields and prompt in it, then"
-        click.echo("\n".join([*lines, f"next: {todo}  {command('plan', job)}"]))
+        lines += [f"yours to change: {'[source], ' if is_job else ''}[prompt] and [output.fields]"]
+        click.echo("\n".join([*lines, f"next: {command('plan', job)}"]))
 
 
 def _looked_at(path: Path, root: Path, text: Callable[..., str]) -> tuple[str, dict[str, str]]:
@@ -92,8 +96,8 @@ def _looked_at(path: Path, root: Path, text: Callable[..., str]) -> tuple[str, d
     known = ", ".join(f"{name} ({number})" for name, number in languages.most_common() if name)
     told |= {
         "read": f"{count(plan.to_send, 'document')} to send of {plan.documents:,}",
-        "skipped": "; ".join(f"{shown_path(one.doc_id, 60)}: {one.reason}" for one in plan.problems[:MOST_SHOWN]),
-        "languages": f"{known or 'unknown'}: a guess from {count(languages.total(), 'text')}",
+        "skipped": "\n".join(f"{shown_path(one.doc_id, 60)}: {one.reason}" for one in plan.problems[:MOST_SHOWN]),
+        "languages": known and f"{known}: a guess from {count(languages.total(), 'text')}",
         "estimate": f"at most {dollars(round(upper_nusd))} for all; the job's budget is ${budget}",
     }
     said = f"The documents seem to be in {known}: a guess." if known else ""

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from batchrun.cli.options import JOB, MAX_COST, PROFILES, SIMULATE, JobCommand, RunFlags, speaking
 from batchrun.cli.views.terminal import Terminal
+
+if TYPE_CHECKING:
+    from batchrun.providers.anthropic.conversation import Said
 
 USUAL_NUSD, MOST_NUSD = 20_000_000, 100_000_000
 """Within which amount documents are chosen, by the upper bound of the estimate, and the cap of the run. Every request
@@ -51,8 +55,9 @@ def try_(
     quiet, selection = replace(terminal, quiet=max(1, terminal.quiet)), Selection(ids=frozenset(tried))
     code = run_job(job, selection, flags, profile=simulate, terminal=quiet)
     with found_run(str(job) if job.suffix == ".toml" else name, None, simulated=simulate is not None) as found:
-        for doc_id in tried:
-            show_tried(found, doc_id, terminal)
+        known: frozenset[Said] = frozenset()
+        for doc_id in tried:  # the system prompt, which all of them share, is shown once
+            known = show_tried(found, doc_id, terminal, known=known)
     if not (terminal.json or terminal.quiet):
         options = [] if simulate is None else ["--simulate" if simulate == PROFILES[0] else f"--simulate={simulate}"]
         terminal.result(f"\nnext: {command('submit', job, options)}")

@@ -12,7 +12,6 @@ from batchrun.cli.next_command import typed_path
 from batchrun.cli.views.format import count
 from batchrun.documents import Shard, Source
 from batchrun.documents.open_source import open_source
-from batchrun.errors import BatchrunError
 from batchrun.job.problems import JobFileError
 from batchrun.planning.planner import Planner
 from batchrun.planning.weighing import EMPTY
@@ -38,9 +37,9 @@ def job_file(subject: Subject) -> Iterator[Check]:
     try:
         job = subject.job or read_job(subject.path)
         subject.chain = models_of(job, subject.prices, today=subject.today) if subject.prices else None
-    except BatchrunError as error:
-        words = error.rendered.rpartition("\n\n")[0] if isinstance(error, JobFileError) else str(error)
-        yield Check("job file", Verdict.BROKEN, words, error.hint or f'"${{EDITOR:-vi}}" {shlex.quote(shown)}')
+    except JobFileError as error:
+        words = error.rendered.rpartition("\n\n")[0]
+        yield Check("job file", Verdict.BROKEN, words, f'"${{EDITOR:-vi}}" {shlex.quote(typed_path(error.file.path))}')
     else:
         yield Check("job file", Verdict.OK, f"{shown}: no problems")
 

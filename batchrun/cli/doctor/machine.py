@@ -16,9 +16,10 @@ from pathlib import Path
 from batchrun import __version__
 from batchrun.catalog.notices import old_table
 from batchrun.cli.doctor.check import Check, Subject, Verdict
+from batchrun.cli.next_command import command
 from batchrun.cli.views.format import below_here, count
 from batchrun.documents.open_source import text_cache
-from batchrun.duckdb_file import opened
+from batchrun.duckdb_file import DamagedFile, opened
 from batchrun.errors import BatchrunError
 from batchrun.estimation.tokenizer import count_tokens
 from batchrun.file_system import command_of, file_system_of, lock_owner
@@ -136,8 +137,13 @@ def output(subject: Subject) -> Iterator[Check]:
     path = store_paths(subject.job, simulated=False).database
     yield from place_of_file("output", path)
     if path.exists() and os.access(path, os.W_OK):
-        with opened(path, read_only=False, wait_s=MOMENT_S):
-            pass
+        try:
+            with opened(path, read_only=False, wait_s=MOMENT_S):
+                pass
+        except DamagedFile as error:
+            aside = shlex.join(["mv", below_here(path), f"{below_here(path)}.damaged"])
+            yield Check("output", Verdict.BROKEN, str(error), f"{aside} && {command('sync', subject.path)}")
+            return
     there = "can be written, and nobody holds it" if path.exists() else "none yet"
     yield Check("output", Verdict.OK, f"{below_here(path)}: {there}")
 
@@ -145,6 +151,10 @@ def output(subject: Subject) -> Iterator[Check]:
 def place_of_file(name: str, path: Path) -> Iterator[Check]:
     """What is wrong with the place of a file that is to be written: permissions, space, a network file system."""
     shown, folder = below_here(path), next(one for one in path.absolute().parents if one.is_dir())
+    for one in path.parents:
+        if one.exists() and not one.is_dir():
+            aside = shlex.join(["mv", below_here(one), f"{below_here(one)}.file"])
+            yield Check(name, Verdict.BROKEN, f"{below_here(one)} is a file, and has to be a folder", aside)
     for one in (path, folder):
         if one.exists() and not os.access(one, os.W_OK):
             words = f"{below_here(one)} cannot be written"

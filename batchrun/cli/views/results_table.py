@@ -5,7 +5,7 @@ from itertools import chain
 
 from batchrun.cli.export_rows import as_cell
 from batchrun.cli.views.format import count, cut, padded
-from batchrun.escaping import columns_of, escape_control
+from batchrun.escaping import columns_of, escape_control, shown_path
 
 LEAST_WIDTH, READABLE, MOST_PADDED, GAP = 60, 12, 60, 2
 """The narrowest terminal on which values are shortened, the least that is left of a column then, the widest column that
@@ -30,6 +30,8 @@ def table_lines(
         yield "SIMULATED"
     sizes = column_widths(natural, width)
     rows = ([shown(cell) for cell in row] for row in read())
+    if sizes and width and names[0] == "doc_id":  # whose end tells documents of a folder or a mailbox apart
+        rows = ([shown_path(doc_id, sizes[0]), *cells] for doc_id, *cells in rows)
     if sizes:
         for row in chain([names], rows):
             cells = row if width is None else map(cut, row, sizes)

@@ -85,7 +85,7 @@ def outcome_lines(summary: Summary) -> list[str]:
     lines = [
         f"  {outcome or 'pending':<11} {number:>7,}  {100 * number / max(total, 1):5.1f}%"
         for outcome in names
-        if (number := summary.outcomes.get(outcome, 0)) or outcome is Outcome.SUCCEEDED
+        if (number := summary.outcomes.get(outcome, 0)) or (total and outcome is Outcome.SUCCEEDED)
     ]
     if total < summary.plan.in_source:
         lines.append(f"  {'selected':<11} {total:>7,}  of {count(summary.plan.in_source, 'document')}")

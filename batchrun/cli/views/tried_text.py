@@ -8,16 +8,16 @@ from batchrun.cli.views.origin_text import origins_of
 from batchrun.cli.views.request_text import request_lines
 from batchrun.cli.views.terminal import Terminal
 from batchrun.document import Unreadable
-from batchrun.providers.anthropic.conversation import conversation
+from batchrun.providers.anthropic.conversation import Said, conversation
 from batchrun.store.reports.document_story import document_story
 from batchrun.workflow.asked_parts import asked_document, asked_parts, text_of
 from batchrun.workflow.read_again import read_again
 
 
-def show_tried(found: FoundRun, doc_id: str, terminal: Terminal) -> None:
+def show_tried(found: FoundRun, doc_id: str, terminal: Terminal, *, known: frozenset[Said]) -> frozenset[Said]:
     """Print the prompt and the document, and then all that is known of the answer; on a terminal, what fits.
 
-    In JSON there is one event for each document.
+    Returns the texts of the prompt; what is `known` is not printed again. In JSON there is one event for each document.
     """
     story = document_story(found.ledger, found.story.job, doc_id)
     assert story is not None  # the plan of the try has the document
@@ -29,12 +29,14 @@ def show_tried(found: FoundRun, doc_id: str, terminal: Terminal) -> None:
         texts = [{"role": one.role, "text": one.text} for one in said]
         told = {**story, **origins_of(found, story).as_json, "simulated": found.story.simulated}
         terminal.event("tried", texts=texts, text=text, **told)
-        return
+        return known
     if isinstance(read, Unreadable):
         terminal.result(f"\nthe request cannot be shown: {read.reason}")
-    elif (width := terminal.width()) is None:
-        terminal.result("\n".join(["", *request_lines(said)]))
+    new = [one for one in said if one not in known]
+    if (width := terminal.width()) is None:
+        terminal.result("\n".join(["", *request_lines(new)]))
     else:
-        shown = [*((one.role, one.text) for one in said), ("document", text)]
+        shown = [*((one.role, one.text) for one in new), ("document", text)]
         terminal.result("\n".join(["", *(line for one in shown for line in labelled(*one, width=width, indent=0))]))
     show_document(found, doc_id, DocumentView(), terminal)
+    return known.union(said)

@@ -65,6 +65,8 @@ def evidence_card(report: RunReport) -> Markup | None:
         return None
     doubted, values = sum(one.disbelieved for one in found.fields), sum(one.values for one in found.fields)
     caption = f"{doubted:,} of {count(values, 'quoted value')} are not believed."
+    if doubted:
+        caption += " Their quote is missing, differs, is too short to prove anything, or says something else."
     if found.answers >= LOOKED_AT:
         caption += f" The latest {found.answers:,} answers were looked at."
     parts = (("c3", "quote found"), ("stripes", "with differences"), ("c4", "not found"), ("none", "nothing quoted"))

@@ -14,7 +14,11 @@ pytestmark = pytest.mark.slow
 def letters(project: TrialProject) -> TrialProject:
     for number in range(1, 8):
         project.document(f"{number}.txt", f"Dear Ms Alder, {'we met. ' * number * number}")
-    project.job(output="evidence = true\nmax_repairs = 0", model='name = "claude-haiku-4-5"\nmax_tokens = 400')
+    project.job(
+        prompt='system = "Answer."\nuser = "{{ doc.text }}"',
+        output="evidence = true\nmax_repairs = 0",
+        model='name = "claude-haiku-4-5"\nmax_tokens = 400',
+    )
     return project
 
 
@@ -22,6 +26,7 @@ def test_it_shows_everything_and_pays_once(letters: TrialProject, batchrun: Comm
     ran = batchrun("try jobs/trial.toml")
     assert ran.code == ExitCode.OK
     assert ran.err.startswith("trial: 3 documents, about $")
+    assert ran.out.count("\nsystem\n") == 1
     for doc_id in ("docs/2.txt", "docs/4.txt", "docs/6.txt"):  # evenly from the smallest to the largest
         assert f"\n{doc_id}  succeeded  $" in ran.out
     assert "\nuser\n    Dear Ms Alder, we met. we met. " in ran.out
@@ -60,5 +65,5 @@ def test_for_programs(letters: TrialProject, batchrun: CommandLine) -> None:
     assert ran.code == ExitCode.OK
     (tried,) = [event for event in ran.events if event["event"] == "tried"]
     assert (tried["doc_id"], tried["simulated"], tried["status"]) == ("docs/4.txt", True, "succeeded")
-    assert [one["role"] for one in tried["texts"]] == ["user"]
+    assert [one["role"] for one in tried["texts"]] == ["system", "user"]
     assert tried["evidence"][0]["field"] == "title"

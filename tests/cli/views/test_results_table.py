@@ -36,6 +36,11 @@ def test_where_there_is_room_nothing_is_cut(width: int | None) -> None:
     assert header.split() == NAMES
 
 
+def test_documents_of_a_mailbox_stay_apart() -> None:
+    shown = lines(80, [[f"letters/claims/band-saw-claim.mbox#{number}", LONG, 1, LONG] for number in (1, 2)])
+    assert [line.split()[0][-6:] for line in shown[1:3]] == ["mbox#1", "mbox#2"]
+
+
 def test_a_pipe_gets_long_values_and_its_columns_stay_narrow() -> None:
     _, first, second, _ = lines(None, [["1", LONG * 3, 1, "a"], ["2", "b", 2, "c"]])
     assert LONG * 3 in first

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import popen
 
 from batchrun import cli
 from batchrun.simulator.batches.life import ServiceTerms
@@ -123,7 +124,7 @@ def process(
     command: str, *, cwd: Path, environment: Mapping[str, str] | None = None, **options: Any
 ) -> "subprocess.Popen[str]":
     """The command in a process of its own, with pipes."""
-    return subprocess.Popen(
+    return popen(
         [sys.executable, "-m", "batchrun", *shlex.split(command)],
         cwd=cwd,
         env=clean_environment(cwd) | dict(environment or {}),
@@ -137,7 +138,7 @@ def on_a_terminal(folder: Path, command: str, columns: int) -> list[str]:
     reading, writing = pty.openpty()
     environment = clean_environment(folder) | {"COLUMNS": str(columns), "TERM": "dumb"}
     line = [sys.executable, "-m", "batchrun", *shlex.split(command)]
-    with subprocess.Popen(line, cwd=folder, env=environment, stdout=writing, stderr=writing) as running:
+    with popen(line, cwd=folder, env=environment, stdout=writing, stderr=writing) as running:
         os.close(writing)
         written = b""
         try:

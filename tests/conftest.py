@@ -4,11 +4,13 @@ import asyncio
 import os
 import signal
 import ssl
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import certifi
+import forked
 import hypothesis
 import pytest
 from scripted_batches_memory import WallClock
@@ -19,6 +21,7 @@ from batchrun.execution import ledger_writer
 from batchrun.execution.run_context import RunContext
 from batchrun.job.load import load_job
 from batchrun.planning.request_template import RequestTemplate
+from batchrun.workers import children
 from batchrun.workflow.open_job import OpenJob, OpenStore
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of hundreds of processes compiles all that it imports
@@ -49,6 +52,15 @@ title = {{ type = "string", max_length = 9 }}
 [budget]
 max_cost_usd = 1
 """
+
+
+class Subprocess:
+    """What `batchrun.workers.children` needs of `subprocess`."""
+
+    Popen = staticmethod(forked.popen)
+    DEVNULL = subprocess.DEVNULL
+    TimeoutExpired = subprocess.TimeoutExpired
+
 
 COLLECTED = pytest.StashKey[Counter[Path]]()
 
@@ -89,6 +101,14 @@ def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(path))
         patch.setattr(ssl, "get_default_verify_paths", lambda: usual)  # for clients that look at no environment
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_children() -> Iterator[None]:
+    """Processes that read documents for a test are forked: starting one takes half a second else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(children, "subprocess", Subprocess)
         yield
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from forked import popen
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -520,7 +521,7 @@ def test_processes_that_create_a_ledger_at_once_share_it(tmp_path: Path) -> None
     command = [sys.executable, "-c", CREATE, str(path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with contextlib.ExitStack() as stack:
-        processes = [stack.enter_context(subprocess.Popen(command, **pipes)) for _ in range(3)]
+        processes = [stack.enter_context(popen(command, **pipes)) for _ in range(3)]
         told = [process.communicate("go\n")[0] for process in processes]
 
     assert len(set(told)) == 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import ssl
 import subprocess
@@ -12,15 +13,18 @@ from pathlib import Path
 import certifi
 import forked
 import hypothesis
+import new_ledgers
 import pytest
 from scripted_batches_memory import WallClock
 from trial_project import TrialProject, Unpublished
 from virtual_time import VirtualTimeLoop, answered_by_a_thread
 
+from batchrun import duckdb_file
 from batchrun.execution import ledger_writer
 from batchrun.execution.run_context import RunContext
 from batchrun.job.load import load_job
 from batchrun.planning.request_template import RequestTemplate
+from batchrun.store.ledger import connection as ledger_file
 from batchrun.workers import children
 from batchrun.workflow.open_job import OpenJob, OpenStore
 
@@ -109,6 +113,17 @@ def forked_children() -> Iterator[None]:
     """Processes that read documents for a test are forked: starting one takes half a second else."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(children, "subprocess", Subprocess)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def new_stores_are_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """New ledgers and outputs are laid out as the first one was: a fifth of what a submit of a few documents takes."""
+    empty = tmp_path_factory.mktemp("empty") / "out.duckdb"
+    duckdb_file._write_empty(empty)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger_file, "create_missing", new_ledgers.create_missing)
+        patch.setattr(duckdb_file, "_write_empty", lambda path: shutil.copyfile(empty, path))
         yield
 
 

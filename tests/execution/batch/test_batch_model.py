@@ -5,6 +5,7 @@ can still finish from wherever it got to. Protocols that are broken on purpose m
 fail proves nothing.
 """
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,14 @@ def broken(world: World, protocol: Protocol) -> str | None:
 
 def search(protocol: Protocol, first: World) -> Found:
     """Breadth first, so that what is found is found by the fewest steps. Worlds go by their numbers: a hash is dear."""
+    gc.disable()  # worlds by the hundred thousand have no cycles, and would be looked through again and again
+    try:
+        return searched(protocol, first)
+    finally:
+        gc.enable()
+
+
+def searched(protocol: Protocol, first: World) -> Found:
     numbers = {first: 0}
     worlds = [first]
     came_from: list[tuple[int, str]] = [(-1, "")]

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -66,12 +67,20 @@ class Subprocess:
     TimeoutExpired = subprocess.TimeoutExpired
 
 
+ALL_SLOW = re.compile(r"^pytestmark = .*\bpytest\.mark\.slow\b", re.MULTILINE)
 COLLECTED = pytest.StashKey[Counter[Path]]()
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Run more slow tests at once than there are cores: slow tests wait a third of their time."""
     return None if config.option.markexpr == "not slow" else (os.cpu_count() or 1) * 3 // 2
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files in which every test is slow where slow tests are left out: importing a file takes its time."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    return True if ALL_SLOW.search(collection_path.read_text("utf-8")) else None
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -44,6 +44,11 @@ IMPORTED = (
 )
 INTERPRETER = ("PYTHON", "LC_", "LANG", "TQDM_")
 """How the names of variables begin that are read when Python starts or a module is imported."""
+AT_START = {
+    name: value
+    for name, value in os.environ.items()
+    if not name.startswith(("ANTHROPIC_", "BATCHRUN_")) and name != "PYTHONDONTWRITEBYTECODE"
+}
 OPTIONS = {"stdin", "stdout", "stderr", "cwd", "env", "text", "pass_fds", "start_new_session"}
 """The options of `Popen` that a forked process can have."""
 SERVE = "import forked, sys; forked.serve(int(sys.argv[1]))"
@@ -54,14 +59,14 @@ _FREE = 200
 def popen(command: Sequence[str], **options: Any) -> "subprocess.Popen[Any]":
     """Start `python -m MODULE …` or `python -c CODE …`, forked if that makes no difference to the process."""
     env = options.get("env", os.environ)
-    is_usual = all(env.get(name) == os.environ.get(name) for name in {*env, *os.environ} if is_interpreters(name))
-    if sys.platform == "linux" and command[0] == sys.executable and is_usual and options.keys() <= OPTIONS:
+    differs = any(env.get(name) != AT_START.get(name) for name in {*env, *AT_START} if is_interpreters(name))
+    if sys.platform == "linux" and command[0] == sys.executable and not differs and options.keys() <= OPTIONS:
         return Forked(command, **options)
     return subprocess.Popen(command, **options)
 
 
 def is_interpreters(name: str) -> bool:
-    """Whether Python itself listens to the variable. PYTHONPATH is not meant: it can be followed later."""
+    """Whether Python itself listens to the variable. PYTHONPATH is not meant: a forked process follows it."""
     return name.startswith(INTERPRETER) and name not in {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
 
 
@@ -93,10 +98,13 @@ class Forked(subprocess.Popen[Any]):
         return self.pid, server().ask({"reap": self.pid})
 
     def _internal_poll(self, *_: Any, **__: Any) -> int | None:
-        if self.returncode is None:
-            pid, status = self._try_wait(os.WNOHANG)
-            if pid:
-                self._handle_exitstatus(status)
+        if self._waitpid_lock.acquire(blocking=False):  # type: ignore[attr-defined]
+            try:
+                pid, status = (0, 0) if self.returncode is not None else self._try_wait(os.WNOHANG)
+                if pid:
+                    self._handle_exitstatus(status)  # type: ignore[attr-defined]
+            finally:
+                self._waitpid_lock.release()  # type: ignore[attr-defined]
         return self.returncode
 
 
@@ -106,11 +114,10 @@ class Server:
     def __init__(self) -> None:
         here = Path(__file__).parent
         ours, theirs = socket.socketpair()
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "BATCHRUN_"))}
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-c", SERVE, str(theirs.fileno())],
-                env=env | {"PYTHONPATH": os.pathsep.join(map(str, (here, here.parent)))},
+                env=AT_START | {"PYTHONPATH": os.pathsep.join(map(str, (here, here.parent)))},
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -214,8 +221,8 @@ def become(order: Mapping[str, Any], given: Sequence[int], path: Sequence[str]) 
     os.environ.clear()
     os.environ.update(order["env"])
     time.tzset()
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=os.isatty(stream.fileno()) or stream is sys.stderr)  # type: ignore[union-attr]
+    if os.isatty(1):
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     how, what, *args = order["args"]
     first = order["cwd"] if how == "-m" else ""
     sys.path[:] = [first, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *path]

@@ -68,6 +68,7 @@ class Subprocess:
 
 
 ALL_SLOW = re.compile(r"^pytestmark = .*\bpytest\.mark\.slow\b", re.MULTILINE)
+WRITE_EMPTY = duckdb_file._write_empty
 COLLECTED = pytest.StashKey[Counter[Path]]()
 
 
@@ -129,10 +130,19 @@ def forked_children() -> Iterator[None]:
 def new_stores_are_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """New ledgers and outputs are laid out as the first one was: a fifth of what a submit of a few documents takes."""
     empty = tmp_path_factory.mktemp("empty") / "out.duckdb"
-    duckdb_file._write_empty(empty)
+    WRITE_EMPTY(empty)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ledger_file, "create_missing", new_ledgers.create_missing)
         patch.setattr(duckdb_file, "_write_empty", lambda path: shutil.copyfile(empty, path))
+        yield
+
+
+@pytest.fixture(scope="module")
+def new_stores_are_written() -> Iterator[None]:
+    """New ledgers and outputs are no copies, for tests to which the bytes of the files matter."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger_file, "create_missing", new_ledgers.as_the_program_does)
+        patch.setattr(duckdb_file, "_write_empty", WRITE_EMPTY)
         yield
 
 

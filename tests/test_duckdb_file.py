@@ -11,20 +11,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from batchrun import duckdb_file
 from batchrun.duckdb_file import POLL_S, LockedByAnother, opened
 from batchrun.errors import BatchrunError, EnvironmentProblem, ExitCode
 
-AS_WRITTEN = duckdb_file._write_empty
+pytestmark = pytest.mark.usefixtures("new_stores_are_written")
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def as_the_program_writes_them() -> Iterator[None]:
-    """Here new files are no copies."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duckdb_file, "_write_empty", AS_WRITTEN)
-        yield
 
 
 class Clock:

@@ -1,6 +1,7 @@
 """Fixtures that several folders of tests share."""
 
 import asyncio
+import gc
 import os
 import re
 import shutil
@@ -88,6 +89,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Remember how many tests each file has, before `-m` or `-k` leaves some of them out."""
     config.stash[COLLECTED] = Counter(item.path for item in items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is there now stays: no search for garbage looks through all that was imported, again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -31,16 +31,13 @@ IMPORTED = (
     "batchrun.cli.commands.plan",
     "batchrun.cli.commands.submit",
     "batchrun.planning.weighing",
-    "batchrun.providers.anthropic.provider",
     "batchrun.workers.child",
-    "anthropic._models",
+    "batchrun.documents.formats.plain_text",
     "aiohttp",
     "duckdb",
-    "httpx2",
     "lxml.etree",
     "pypdfium2",
     "selectolax.lexbor",
-    "tiktoken",
 )
 INTERPRETER = ("PYTHON", "LC_", "LANG", "TQDM_")
 """How the names of variables begin that are read when Python starts or a module is imported."""
@@ -73,7 +70,7 @@ def is_interpreters(name: str) -> bool:
 class Forked(subprocess.Popen[Any]):
     """A process whose parent is the forking one: that one is asked how the process ended."""
 
-    def _execute_child(  # type: ignore[override]
+    def _execute_child(
         self, args: Any, _exe: Any, _pre: Any, _close: Any, pass_fds: Any, cwd: Any, env: Any, *more: Any
     ) -> None:
         pipes, start_new_session = more[3:9], more[14]
@@ -98,13 +95,13 @@ class Forked(subprocess.Popen[Any]):
         return self.pid, server().ask({"reap": self.pid})
 
     def _internal_poll(self, *_: Any, **__: Any) -> int | None:
-        if self._waitpid_lock.acquire(blocking=False):  # type: ignore[attr-defined]
+        if self._waitpid_lock.acquire(blocking=False):
             try:
                 pid, status = (0, 0) if self.returncode is not None else self._try_wait(os.WNOHANG)
                 if pid:
-                    self._handle_exitstatus(status)  # type: ignore[attr-defined]
+                    self._handle_exitstatus(status)
             finally:
-                self._waitpid_lock.release()  # type: ignore[attr-defined]
+                self._waitpid_lock.release()
         return self.returncode
 
 
@@ -158,9 +155,14 @@ def server() -> Server:
 
 def serve(descriptor: int) -> None:
     """Fork until the other end is closed. In a forked process, be that process."""
+    from batchrun.estimation.tokenizer import count_tokens
+    from batchrun.providers.anthropic.provider import AnthropicFactory
+
     path = [folder for folder in sys.path if folder not in {"", *os.environ["PYTHONPATH"].split(os.pathsep)}]
     for name in IMPORTED:
         import_module(name)
+    AnthropicFactory(base_url="http://127.0.0.1", api_key="none").check()  # has imports of its own
+    count_tokens("")  # reads a vocabulary
     assert len(list(Path("/proc/self/task").iterdir())) == 1, "a process with threads cannot be forked"
     gc.freeze()
     asking = socket.socket(fileno=descriptor)
@@ -222,7 +224,7 @@ def become(order: Mapping[str, Any], given: Sequence[int], path: Sequence[str]) 
     os.environ.update(order["env"])
     time.tzset()
     if os.isatty(1):
-        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        sys.stdout.reconfigure(line_buffering=True)
     how, what, *args = order["args"]
     first = order["cwd"] if how == "-m" else ""
     sys.path[:] = [first, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *path]

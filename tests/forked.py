@@ -48,6 +48,7 @@ AT_START = {
 }
 OPTIONS = {"stdin", "stdout", "stderr", "cwd", "env", "text", "pass_fds", "start_new_session"}
 """The options of `Popen` that a forked process can have."""
+STARTING = threading.Lock()
 SERVE = "import forked, sys; forked.serve(int(sys.argv[1]))"
 _FREE = 200
 """Descriptors from here on are no process's own when it begins."""
@@ -142,9 +143,14 @@ class Server:
         self.process.wait()
 
 
-@cache
 def server() -> Server:
-    """The process that forks, started when first needed."""
+    """The process that forks, started when first needed by any thread."""
+    with STARTING:
+        return _server()
+
+
+@cache
+def _server() -> Server:
     started = Server()
     atexit.register(started.stop)
     return started

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchrun.errors import BatchrunError, Busy, EnvironmentProblem
-from batchrun.file_system import other_kind
+from batchrun.file_system import command_of, other_kind
 
 if TYPE_CHECKING:
     import duckdb  # at run time inside functions: the import costs 0.2 s, which `--help` must not pay
@@ -150,7 +150,8 @@ def _appear(fresh: Path, path: Path) -> None:
 def _in_words(error: Exception, path: Path) -> BatchrunError:
     text = str(error)
     if holder := _HOLDER.search(text):
-        return LockedByAnother(path, f"{holder['program'] or 'another process'} (PID {holder['pid']})")
+        program = command_of(int(holder["pid"])) or holder["program"] or "another process"
+        return LockedByAnother(path, f"{program} (PID {holder['pid']})")
     if "different configuration" in text:
         return LockedByAnother(path, "another connection of this process")
     reason = next((words for needle, words in _REASONS if needle in text), first_line(error))

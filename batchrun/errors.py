@@ -69,3 +69,10 @@ class Busy(BatchrunError):
 
     exit_code = ExitCode.BUSY
     word = "busy"
+
+
+def exit_code_of(error: BaseException) -> ExitCode:
+    """Return the exit code of a command that an exception ends: whatever is not meant for a person is a bug."""
+    if isinstance(error, BatchrunError):
+        return error.exit_code
+    return ExitCode.BUG if isinstance(error, Exception) else ExitCode.INTERRUPTED

@@ -1,8 +1,11 @@
 """Text that somebody else wrote (documents, replies, file names, the API's words), made inert wherever it is shown."""
 
+import json
 import re
 from bisect import bisect_right
+from collections.abc import Callable
 from itertools import accumulate
+from typing import Any
 from unicodedata import category, combining, east_asian_width
 
 _ACTIVE = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
@@ -13,6 +16,7 @@ SHOWN_COLUMNS = 100
 """How many columns of a path a person can use in a line that says more."""
 _UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]")
 """Letters and marks that Unicode shows as nothing: fillers and variation selectors, in which a text can hide a text."""
+_BEYOND_ASCII = re.compile("[^\x00-\x7e]+")
 _EMOJI = re.compile("(?<=[0-9#*\u00a9\u00ae\u2000-\u33ff\U0001f000-\U0001faff])\ufe0f")
 """The one selector that ordinary texts have: behind a symbol it asks for the coloured picture, and hides nothing."""
 
@@ -35,6 +39,21 @@ def _escaped_if_active(character: str) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
+
+
+def readable_json(value: Any, *, indent: int | None = None, default: Callable[[Any], object] = str) -> str:
+    """Return a value as JSON that people can read: umlauts are umlauts, and what is active is escaped as in JSON.
+
+    `default` makes values of what is no JSON.
+    """
+    text = json.dumps(value, ensure_ascii=False, default=default, indent=indent)
+    return _BEYOND_ASCII.sub(_escaped_for_json, text)
+
+
+def _escaped_for_json(found: re.Match[str]) -> str:
+    if found[0].isprintable() and not _UNSEEN.search(found[0]):
+        return found[0]
+    return "".join(one if _escaped_if_active(one) == one else json.dumps(one)[1:-1] for one in found[0])
 
 
 def shown_path(text: object, width: int = SHOWN_COLUMNS) -> str:

@@ -23,6 +23,10 @@ class RunStarted:
     cap_nusd: int
     tags: Mapping[str, str] = field(default_factory=dict)
     """The tags of the run."""
+    started_at: float = 0.0
+    """When the run began, in seconds since 1970; a resumed run began before this part of the run."""
+    deadline_at: float | None = None
+    """When all should be done. None without a deadline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,8 @@ class DocumentSettled:
     reason: str | None
     cost_nusd: int
     """The cost of the document's last attempt; 0 if another document with the same request has told the cost."""
+    batch_id: str | None = None
+    """The batch whose result settled the document, if a batch did."""
 
 
 @dataclass(frozen=True, slots=True)

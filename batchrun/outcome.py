@@ -1,6 +1,9 @@
 """An outcome: what became of a document."""
 
+from collections.abc import Sequence
 from enum import StrEnum
+
+from batchrun.errors import UsageProblem
 
 
 class Outcome(StrEnum):
@@ -35,3 +38,14 @@ class Outcome(StrEnum):
 
 RETRIED = (Outcome.ERRORED, Outcome.EXPIRED, Outcome.INVALID, Outcome.TRUNCATED)
 """The outcomes that `batchrun retry` tries again unasked: another attempt may well end better."""
+
+
+def statuses(words: Sequence[str]) -> list[str]:
+    """Return the statuses that the words name: outcomes, `pending`, `failed` or `all`. Raises UsageProblem."""
+    every = [*map(str, Outcome), "pending"]
+    groups = {"all": every, "failed": [str(outcome) for outcome in Outcome if outcome.failed]}
+    if unknown := [word for word in words if word not in {*every, *groups}]:
+        raise UsageProblem(
+            f"--status {', '.join(unknown)} is no outcome.", hint=f"choose from {', '.join([*groups, *every])}"
+        )
+    return [status for word in words for status in groups.get(word, [word])]

@@ -20,17 +20,18 @@ MESSAGES = [
     ),
     ("execution/batch/find_lost.py", "the custom_ids of their results will tell"),
     ("answers/form.py", 'ModeName = Literal["json_schema", "tool", "xml", "text"]'),
-    ("job/model_class.py", "class_name).model_json_schema()"),
     ("answers/form.py", 'DEFAULT_MODE: ModeName = "json_schema"'),
 ]
-"""Messages that send a person to the Console, where batches are told apart by this word of the API, the words of
-the job file that are the API's words too, and a name of pydantic's."""
+"""Messages that send a person to the Console, where batches are told apart by this word of the API, and the words of
+the job file that are the API's words too."""
+PYDANTIC = re.compile(r"json_schema_input_type|model_json_schema|pydantic\.json_schema")
+"""Names of pydantic's with such a word."""
 
 
 def abroad() -> dict[str, str]:
     """The sources outside the two folders, without the messages that may have such a word."""
     sources = {
-        str(path.relative_to(PACKAGE)): path.read_text("utf-8")
+        str(path.relative_to(PACKAGE)): PYDANTIC.sub("", path.read_text("utf-8"))
         for path in sorted(PACKAGE.rglob("*.py"))
         if path.relative_to(PACKAGE).parts[0] not in AT_HOME
     }

@@ -13,30 +13,35 @@ from batchrun.errors import ExitCode
 pytestmark = pytest.mark.slow
 
 README = (REPOSITORY / "README.md").read_text("utf-8")
-SCRIPTS = (REPOSITORY / "batchrun" / "docs" / "scripts.md").read_text("utf-8")
+UNATTENDED = (REPOSITORY / "batchrun" / "docs" / "unattended.md").read_text("utf-8")
 
 
 def test_the_lines_for_a_folder_of_ones_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     block = README.split("## Your own folder")[1].split("```")[1]
-    commands = re.findall(r"^batchrun (.*?) +#", block, re.MULTILINE)
-    assert [command.split()[0] for command in commands] == ["init", "plan", "submit", "results"]
-    documents = tmp_path / "letters" / "documents"
+    commands = re.findall(r"^(?:cd ~/office && )?batchrun (.*?) +#", block, re.MULTILINE)
+    assert [command.split()[0] for command in commands] == ["init", "try", "plan", "submit", "results", "report"]
+    office = tmp_path / "office"
+    documents = office / "letters"
     documents.mkdir(parents=True)
     (documents / "one.txt").write_text("Dear Ms Alder, we met on 3 May 2026.")
-    monkeypatch.chdir(tmp_path / "letters")
+    monkeypatch.chdir(office)
     batchrun = CommandLine(capsys)
     with serving() as api:
         for name, value in talking_to(api).items():
             monkeypatch.setenv(name, value)
-        for command in commands:
-            ran = batchrun(command)
-            assert ran.code == ExitCode.OK, ran.err
-        assert "1 row" in ran.out
-        (tmp_path / "letters" / "batchrun.toml").write_text(README.split("```toml\n")[1].split("```")[0])
+        ran = {command.split()[0]: batchrun(command) for command in commands}
+        assert {name: one.err for name, one in ran.items() if one.code != ExitCode.OK} == {}
+        assert "1 row" in ran["results"].out
+        assert len(api.books.entries) == 1, "what was tried is not sent again"
+        report = Path(ran["report"].out.strip())
+        assert "letters/one.txt" in report.read_text("utf-8")
+        (office / "batchrun.toml").write_text(README.split("```toml\n")[1].split("```")[0])
         (documents / "two.txt").write_text("Dear Mr Birch, we never met.")
         batchrun("init jobs/second.toml")
+        change = Path("jobs/second.toml")
+        change.write_text(change.read_text("utf-8").replace("documents/**", "letters/**"), "utf-8")
         assert "10.00, the day's budget" in batchrun("plan jobs/second.toml").out
 
 
@@ -56,10 +61,10 @@ def test_the_line_for_cron(tmp_path: Path) -> None:
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {sys.executable} -m batchrun "$@"\n')
     program.chmod(0o755)
-    lines = re.findall(r"^(?:0 2|\*/30) \* \* \* (?:\* )?(.*)$", SCRIPTS, re.MULTILINE)
+    lines = re.findall(r"^(?:0 2|\*/30) \* \* \* (?:\* )?(.*)$", UNATTENDED, re.MULTILINE)
     assert len(lines) == 2
-    assert "MAILTO=" in SCRIPTS
-    (keeping,) = re.findall(r"^(\(umask .*)$", SCRIPTS, re.MULTILINE)
+    assert "MAILTO=" in UNATTENDED
+    (keeping,) = re.findall(r"^(\(umask .*)$", UNATTENDED, re.MULTILINE)
 
     def here(line: str) -> str:
         return line.replace("/srv/contracts", str(project)).replace("/usr/local/bin/batchrun", str(program))

@@ -1,8 +1,10 @@
 """What a model does not take, found out before the API answers 400 to every document."""
 
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, NamedTuple
 
+from batchrun.catalog.lifecycle import ModelLife
 from batchrun.catalog.price import ModelPrice
 
 if TYPE_CHECKING:
@@ -46,6 +48,18 @@ def suited(model: "ModelSection", price: ModelPrice) -> "ModelSection":
     )
     dropped = {"thinking": None, "budget_tokens": None}
     return taken.model_copy(update=dropped) if _thinking_problem(taken, price) else taken
+
+
+def as_told(price: ModelPrice, life: ModelLife) -> ModelPrice:
+    """Correct a row of the price table by what the Models API says of the model; prices stay as they are."""
+    told = life.capabilities
+    return replace(
+        price,
+        context_window=life.max_input_tokens or price.context_window,
+        max_output_tokens=life.max_output_tokens or price.max_output_tokens,
+        effort_levels=price.effort_levels if told.efforts is None else told.efforts,
+        thinking=price.thinking if told.thinking is None else told.thinking,
+    )
 
 
 def _retired(price: ModelPrice, today: date) -> str | None:

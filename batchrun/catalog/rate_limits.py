@@ -9,7 +9,8 @@ from batchrun.catalog.price import PublishedLimits
 if TYPE_CHECKING:
     from batchrun.job.spec import LimitsSection
 
-_KEYS = ("requests_per_minute", "input_tokens_per_minute", "output_tokens_per_minute")
+RATE_KEYS = ("requests_per_minute", "input_tokens_per_minute", "output_tokens_per_minute")
+"""The keys of [limits] that are rates, in the order of `LearnedLimits.rates`."""
 FORGOTTEN_AFTER_S = 86_400.0
 """After this time without confirmation, what was learnt of limits is forgotten."""
 
@@ -71,20 +72,20 @@ class RateLimits:
         """Replace assumed limits by what an earlier run learnt."""
         if learned is None:
             return self
-        stated = {key: value for key in _KEYS if key not in self.from_job_file and (value := getattr(learned, key))}
+        stated = {key: value for key in RATE_KEYS if key not in self.from_job_file and (value := getattr(learned, key))}
         return replace(self, **stated, learned=frozenset(stated), concurrency=learned.concurrency)
 
 
 def published_limits(limits: "LimitsSection", published: PublishedLimits) -> RateLimits:
     """Take a model's Start tier: the job file's limits are another model's, and only its headroom is for all models."""
-    return effective_limits(limits.model_copy(update=dict.fromkeys(_KEYS)), published)
+    return effective_limits(limits.model_copy(update=dict.fromkeys(RATE_KEYS)), published)
 
 
 def effective_limits(limits: "LimitsSection", published: PublishedLimits) -> RateLimits:
     """Take what the job file says and, where it says nothing, the model's Start tier."""
-    stated = limits.model_dump(include=set(_KEYS), exclude_none=True)
+    stated = limits.model_dump(include=set(RATE_KEYS), exclude_none=True)
     return RateLimits(
-        **{key: stated.get(key, getattr(published, key)) for key in _KEYS},
+        **{key: stated.get(key, getattr(published, key)) for key in RATE_KEYS},
         headroom=limits.headroom,
         from_job_file=frozenset(stated),
     )

@@ -3,6 +3,7 @@
 import sys
 from difflib import get_close_matches
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -15,8 +16,9 @@ from batchrun.execution.open_files import raise_open_files
 from batchrun.file_system import machine_fault
 
 COMMANDS = (
-    "plan", "submit", "status", "cost", "retry", "cancel", "batches", "results", "check", "eval", "compare", "tune",
-    "review", "sync", "adopt", "cache", "doctor", "init", "docs", "simulate", "bench", "prove", "verify", "completion",
+    "init", "plan", "try", "submit", "status", "cost", "retry", "cancel", "batches", "results", "report", "check",
+    "eval", "compare", "tune", "review", "sync", "adopt", "cache", "doctor", "schema", "docs", "simulate", "bench",
+    "prove", "verify", "completion",
 )  # fmt: skip
 """The commands in the order of a day's work. A command's module is imported when the command is called: `--help` has to
 be instant."""
@@ -43,7 +45,8 @@ class Commands(click.Group):
         """Import the one module that is needed."""
         if cmd_name not in COMMANDS:
             return None
-        return getattr(import_module(f"batchrun.cli.commands.{cmd_name}"), cmd_name)  # type: ignore[no-any-return]
+        name = "try_documents" if cmd_name == "try" else cmd_name  # no module and no function can be called `try`
+        return getattr(import_module(f"batchrun.cli.commands.{name}"), name)  # type: ignore[no-any-return]
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -52,7 +55,9 @@ def batchrun(**_: object) -> None:  # the commands read these
     """Run a prompt over thousands of documents with Claude.
 
     \b
+    batchrun init letters                 look at a folder, and write a job for it
     batchrun plan jobs/contracts.toml     what it will cost; never sends
+    batchrun try jobs/contracts.toml      three documents in full, for a cent or two
     batchrun submit jobs/contracts.toml   run it, or continue it after a failure
     batchrun results contracts            look at the rows
     batchrun docs                         the documentation
@@ -66,6 +71,9 @@ for option in SPEAKING:
 def main() -> None:
     """Run a command and exit with the exit code of the command."""
     raise_open_files()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a locale that lacks a character gets an escape for it
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run())
 
 

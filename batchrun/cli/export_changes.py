@@ -7,20 +7,20 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from batchrun.cli.export import serialized, to_file
+from batchrun.cli.export import to_file
+from batchrun.cli.export_formats import TEXTS, chosen_format
 from batchrun.errors import UsageProblem
 from batchrun.quality.comparison import Change
 
-ENDINGS = (".csv", ".jsonl", ".json")
 NAMES = ("doc_id", "field", "before", "now")
 
 
 def write_changes(changes: Iterable[Change], output: Path) -> None:
     """Write changes in the format that the file's ending names. Raises UsageProblem, EnvironmentProblem."""
-    if output.suffix not in ENDINGS:
-        raise UsageProblem(f"{output} has another ending than {', '.join(ENDINGS)}.", hint="such as -o changes.csv")
+    if (format_ := chosen_format(output, None) or "") not in TEXTS:
+        raise UsageProblem(f"changes are not written as {format_}.", hint="such as -o changes.csv")
     rows = ((one.doc_id, one.field, plain(one.before), plain(one.now)) for one in changes)
-    to_file(serialized(output.suffix[1:], NAMES, rows), output)
+    to_file(TEXTS[format_](NAMES, rows, False), output)
 
 
 def as_json(value: Any) -> str:

@@ -24,11 +24,12 @@ from batchrun.store.reports.runs import RunStory, match_run, run_stories
 
 @dataclass(frozen=True, slots=True)
 class FoundRun:
-    """A run, the ledger that has the run, and the job file."""
+    """A run, the ledger that has the run, the job file, and the folder of the project."""
 
     story: RunStory
     ledger: Ledger
     job_path: Path
+    root: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ def found_run(
                         f"{story.job} is a tune, and its answers are no rows.",
                         hint=command("tune", place.job_path(story), ["--simulate"] if story.simulated else []),
                     )
-                yield FoundRun(story, ledger, place.job_path(story))
+                yield FoundRun(story, ledger, place.job_path(story), place.root)
                 return
             known += stories
     raise no_run(name, known, place)
@@ -168,8 +169,3 @@ def no_run(name: str, known: Sequence[RunStory], place: RunPlace) -> UsageProble
     return UsageProblem(
         f"there is no run {name}, and no job of this name.", hint=f"{meant}See the runs: batchrun status"
     )
-
-
-def same_run(story: RunStory) -> UsageProblem:
-    """The problem of two words for runs to compare that name one run."""
-    return UsageProblem(f"both words mean the run {story.run_id}.", hint="see the runs: batchrun status")

@@ -1,7 +1,6 @@
 """`doctor --forget-limits`: the limits that earlier runs learnt, forgotten and shown."""
 
 import contextlib
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from batchrun.catalog.rate_limits import LearnedLimits
 from batchrun.cli.find_run import place_of
 from batchrun.cli.views.terminal import Terminal
-from batchrun.escaping import escape_control
+from batchrun.escaping import escape_control, readable_json
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
 
@@ -26,7 +25,7 @@ def forget_learned(given: Path | None) -> dict[str, LearnedLimits]:
 def show_forgotten(forgotten: dict[str, LearnedLimits], terminal: Terminal) -> None:
     """Print a line for each model, or one JSON object."""
     if terminal.json:
-        terminal.result(json.dumps({"v": 1, "forgotten": {model: asdict(one) for model, one in forgotten.items()}}))
+        terminal.result(readable_json({"v": 1, "forgotten": {model: asdict(one) for model, one in forgotten.items()}}))
         return
     for model, one in forgotten.items():
         names = ("requests", "input tokens", "output tokens")

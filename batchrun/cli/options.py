@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import Any, NotRequired, TypedDict, TypeVar
 
 import click
 
@@ -25,15 +25,15 @@ class JobCommand(click.Command):
         return super().parse_args(ctx, [f"--simulate={PROFILES[0]}" if word == "--simulate" else word for word in args])
 
 
-class ShareOption(click.FloatRange):
-    """A share from 0 to 1."""
+class FiniteRange(click.FloatRange):
+    """A number within bounds, such as a share, or seconds."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Read `0.95`. NaN is outside of no bounds, and is refused all the same."""
-        share: float = super().convert(value, param, ctx)
-        if math.isnan(share):
+        """Read `0.95`. NaN and infinity, which may be within the bounds, are refused all the same."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
             self.fail(f"{value!r} is not a number", param, ctx)
-        return share
+        return number
 
 
 class DollarsOption(click.ParamType[int]):
@@ -147,7 +147,7 @@ def selecting(command: F) -> F:
 
 
 class RunFlags(TypedDict):
-    """The values of `MAX_COST`, `PARTIAL`, `PARTIAL_ANSWERS`, `RUNNING` and `WATCHING`, for `submit` and `retry`."""
+    """The values of the options from `MAX_COST` to `LEAVING`, for `submit` and `retry`."""
 
     max_cost: int | None
     partial: bool
@@ -161,6 +161,9 @@ class RunFlags(TypedDict):
     speed: float
     progress: str
     log: Path | None
+    report: NotRequired[Path | None]
+    live: NotRequired[bool]
+    junit: NotRequired[Path | None]
 
 
 def in_order(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -250,7 +253,7 @@ PROGRESS = click.option(
 WATCHING = in_order(
     click.option(
         "--speed",
-        type=click.FloatRange(min=0.01),
+        type=FiniteRange(min=0.01),
         default=20.0,
         show_default=True,
         help="The speed of the simulator's clock.",
@@ -261,6 +264,21 @@ WATCHING = in_order(
         type=click.Path(path_type=Path),
         metavar="FILE",
         help="Append a line of JSON for every attempt: model, tokens, latency, cost, error, but no text.",
+    ),
+)
+LEAVING = in_order(
+    click.option(
+        "--report",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Write the HTML report of the run, instead of where [report] says.",
+    ),
+    click.option("--live", is_flag=True, help="Write the report every 15 s while the run goes on; it reloads itself."),
+    click.option(
+        "--junit",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Write the outcome of every document as JUnit XML.",
     ),
 )
 LEDGER = click.option(

@@ -3,19 +3,25 @@
 import contextlib
 import gc
 import re
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
 
 from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.cli.interrupts import halting_on_signals, run_async
 from batchrun.cli.next_command import as_called, typed_command
 from batchrun.cli.options import RunFlags
 from batchrun.cli.plan_file import online_of, read_plan, stale
-from batchrun.cli.views.cascade_text import calibration_as_json, promise_words
+from batchrun.cli.views.cascade_text import promise_words
 from batchrun.cli.views.format import count, with_bounds
 from batchrun.cli.views.log import Log
+from batchrun.cli.views.metrics_text import LEAST_SHARE
 from batchrun.cli.views.pilot_text import pilot_line, report_as_event, report_as_text
 from batchrun.cli.views.plan_json import plan_as_json
 from batchrun.cli.views.plan_text import (
@@ -30,27 +36,89 @@ from batchrun.cli.views.plan_text import (
 )
 from batchrun.cli.views.progress import Progress
 from batchrun.cli.views.route_text import time_words
-from batchrun.cli.views.summary_text import summary_as_text, summary_fields
+from batchrun.cli.views.summary_text import summary_as_text
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
 from batchrun.escaping import escape_control
-from batchrun.events import Event
-from batchrun.execution.run import Caller, ProviderFactory
+from batchrun.events import Event, RunStarted, Tick
+from batchrun.execution.run import ProviderFactory
+from batchrun.integrations.observers import RunFiles, observers_of
 from batchrun.planning.selection import Selection
+from batchrun.report.summary_json import calibration_as_json, summary_fields
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
-from batchrun.strategy.pilot_report import PilotOptions, PilotReport, pilot_terms
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.runs import Runs
+from batchrun.store.reports.live import recent_shares
+from batchrun.store.reports.utilisation import binding
+from batchrun.strategy.pilot_report import PilotOptions, PilotReport
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.reading_notes import guessed_encodings
-from batchrun.workflow.cascade_calibration import CalibratedSubmit
+from batchrun.workflow.observer import Observer, Observers
 from batchrun.workflow.open_job import OpenJob, SubmitOptions, open_job
-from batchrun.workflow.pilot import PilotSubmit
-from batchrun.workflow.submit import submit
+from batchrun.workflow.run import run_job as run
 from batchrun.workflow.summary import Summary
 
 NO_KEY = re.compile("^no (usable )?API key|authentication_error")
 """Why the API did not count, if there is no key or a wrong one."""
 QUIET_CODES = {ExitCode.OK, ExitCode.UNFINISHED}
 """The exit codes of which -q says nothing: batches that are in progress are no problem."""
+
+
+class ShownRun(Observer):
+    """A run as the command line shows the run: plan, progress, pilot and calibration, and at last the summary."""
+
+    def __init__(self, opened: OpenJob, path: Path, terminal: Terminal, *, progress: Progress, log: Log) -> None:
+        self.opened, self.path, self.terminal, self.log = opened, path, terminal, log
+        self.progress = progress
+        self.after_pilot = False
+        self.run_id: str | None = None
+
+    def planning(self, phase: str, documents: int) -> None:
+        """Show how far the planning is."""
+        self.progress.planning(phase, documents)
+
+    def planned(self, plan: Plan, first: Plan | None = None, *, what: str = "pilot") -> None:
+        """Show the plan."""
+        self.progress.close()
+        show_plan(plan, self.opened, self.terminal, pilot=first, what=what)
+
+    def calibrated(self, found: CascadeCalibration) -> None:
+        """Show the promise of the calibration."""
+        self.progress.close()
+        show_calibration(found, self.opened, self.terminal, run_id=self.run_id)
+
+    def piloted(self, report: PilotReport) -> None:
+        """Show what the pilot found and what follows."""
+        self.after_pilot = True
+        self.progress.close()
+        show_pilot(report, self.opened, self.terminal, self.path)
+
+    def heard(self, event: Event) -> None:
+        """Show and log an event."""
+        if isinstance(event, RunStarted):
+            self.run_id = event.run_id
+        if isinstance(event, Tick):
+            self.progress.limit = limit_in_use(self.opened)
+        self.progress(event)
+        self.log(event)
+
+
+class ApprovedPlan(Observer):
+    """A file that `plan -o` wrote: the run begins only if nothing has changed since."""
+
+    def __init__(self, approved: Mapping[str, Any] | None, path: Path | None, opened: OpenJob) -> None:
+        self.approved, self.path, self.opened = approved, path, opened
+
+    def planned(self, plan: Plan, first: Plan | None = None, *, what: str = "pilot") -> None:  # noqa: ARG002
+        """Raise Refused if something has changed since the plan was written."""
+        if self.approved and self.path:
+            changed = stale(self.approved, plan_as_json(plan, self.opened, None), path=self.path)
+            if changed:
+                raise changed
+
+    def calibrated(self, found: CascadeCalibration) -> None:  # noqa: ARG002
+        """Approve the rest: no file can say how the rest is planned with what the calibration has found."""
+        self.approved = None
 
 
 def run_job(
@@ -73,53 +141,52 @@ def run_job(
     """
     approved = read_plan(plan_file, job=path) if plan_file else None
     options = submit_options(flags, exact=exact, simulated=profile is not None)
-    shown = Progress(terminal, flags["progress"])
     online = online_of(approved) if approved else None
     counts = approved is None or online is not None  # a plan is made again as it was made
+    progress = Progress(terminal, flags["progress"])
+    progress.planning("starting", 0)
     options = replace(options, online=online, rescans=rescans, rereads=rereads, reasks_all=reasks_all)
-    reports: list[PilotReport] = []
-
-    def show(plan: Plan, first: Plan | None = None, *, what: str = "pilot") -> None:
-        if approved and plan_file and (changed := stale(approved, plan_as_json(plan, opened, None), path=plan_file)):
-            raise changed
-        show_plan(plan, opened, terminal, pilot=first, what=what)
-
-    def calibrated(found: CascadeCalibration) -> None:
-        nonlocal approved
-        approved = None  # no file can say how the rest is planned with what the calibration has found
-        shown.close()
-        show_calibration(found, opened, terminal)
-
-    async def rest(opened: OpenJob, options: SubmitOptions) -> Summary:
-        if pilot is None:
-            return await submit(opened, selection, caller, show=show, options=options, counts=counts)
-        terms = pilot_terms(opened.job.spec.pilot, pilot)
-        return await PilotSubmit(opened, caller, show, report, options, counts=counts).submit(selection, terms)
-
-    def report(found: PilotReport) -> None:
-        reports.append(found)
-        shown.close()
-        show_pilot(found, opened, terminal, path)
-
     with (
+        closing(progress),
         Log(flags["log"], terminal) as log,
         open_job(path, simulated=profile is not None, to_run=True) as opened,
         provider_of(profile, flags["speed"], terminal) as provider,
     ):
-
-        def listener(event: Event) -> None:
-            shown(event)
-            log(event)
-
-        caller = Caller(provider=provider, listener=listener, interrupts=halting_on_signals)
-        try:
-            shows = partial(show, what="calibration")
-            first = CalibratedSubmit(opened, caller, shows, calibrated, rest, options, counts=counts)
-            summary = run_async(first.submit(selection))
-        finally:
-            shown.close()
-    show_summary(summary, path, terminal, after_pilot=bool(reports))
+        shown = ShownRun(opened, path, terminal, progress=progress, log=log)
+        files = run_files(flags, opened)
+        others = observers_of(opened, files, warn=terminal.say)
+        running = run(
+            opened,
+            selection,
+            provider,
+            Observers([ApprovedPlan(approved, plan_file, opened), shown, *others]),
+            interrupts=halting_on_signals,
+            options=options,
+            pilot=pilot,
+            counts=counts,
+        )
+        summary = run_async(running)
+    show_summary(summary, path, terminal, after_pilot=shown.after_pilot, report=files.written.get("html"))
     return int(summary.exit_code)
+
+
+def run_files(flags: RunFlags, opened: OpenJob) -> RunFiles:
+    """The files that are wanted of a run. Raises UsageProblem for a live report that has no file."""
+    report, is_live = flags.get("report"), flags.get("live", False)
+    if is_live and not (report or opened.job.spec.report.html):
+        raise UsageProblem(
+            "--live needs a report to write.", hint="add --report FILE, or [report] html to the job file"
+        )
+    return RunFiles(report=report, is_live=is_live, junit=flags.get("junit"))
+
+
+def limit_in_use(opened: OpenJob) -> str:
+    """Return the limit of which the last minutes have used most: `input 93%`. Empty if nothing was sent yet."""
+    with Ledger.read(opened.paths.ledger) as ledger:
+        run = Runs(ledger).last_run(opened.name)
+        shares = recent_shares(ledger, run.run_no, now=time.time()) if run else {}
+    bound = binding(shares)
+    return f"{bound.split()[0]} {shares[bound]:.0%}" if bound and shares[bound] >= LEAST_SHARE else ""
 
 
 def submit_options(flags: RunFlags, *, exact: bool, simulated: bool) -> SubmitOptions:
@@ -145,10 +212,10 @@ def submit_options(flags: RunFlags, *, exact: bool, simulated: bool) -> SubmitOp
     )
 
 
-def show_calibration(found: CascadeCalibration, opened: OpenJob, terminal: Terminal) -> None:
+def show_calibration(found: CascadeCalibration, opened: OpenJob, terminal: Terminal, *, run_id: str | None) -> None:
     """Show, between the calibration of a cascade and the rest, what is promised of the answers that are taken."""
     if terminal.json:
-        terminal.event("calibration", **calibration_as_json(found))
+        terminal.event("calibration", run=run_id, **calibration_as_json(found))
     elif not terminal.quiet:
         first, *more = promise_words(found, [model.price.name for model in opened.chain.models])
         terminal.result("\n".join([f"calibrated  {first}", *[f"            {line}" for line in more]]))
@@ -162,20 +229,22 @@ def show_pilot(report: PilotReport, opened: OpenJob, terminal: Terminal, path: P
         terminal.result(report_as_text(report, opened, terminal, path))
 
 
-def show_summary(summary: Summary, path: Path, terminal: Terminal, *, after_pilot: bool) -> None:
+def show_summary(
+    summary: Summary, path: Path, terminal: Terminal, *, after_pilot: bool, report: Path | None = None
+) -> None:
     """Show why a run stopped, and then how it went: what to type next comes last.
 
     After the report of a pilot for which nothing was sent there is no more to show.
     """
     if terminal.json:
-        terminal.event("run_end", **summary_fields(summary))
+        terminal.event("run_end", **summary_fields(summary), **({"report": str(report)} if report else {}))
     if summary.halted:
         says_how = summary.remaining is not None and not terminal.json  # the summary does, with amounts
         terminal.problem(summary.halted, hint=not says_how)
     if terminal.json or (terminal.quiet and summary.exit_code in QUIET_CODES):
         return
     if summary.totals or not after_pilot:
-        terminal.result(summary_as_text(summary, path, terminal))
+        terminal.result(summary_as_text(summary, path, terminal, report=report))
 
 
 def show_plan(plan: Plan, opened: OpenJob, terminal: Terminal, *, pilot: Plan | None, what: str = "pilot") -> None:
@@ -241,21 +310,16 @@ def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:
 
 @contextlib.contextmanager
 def provider_of(profile: str | None, speed: float, terminal: Terminal) -> Iterator[ProviderFactory]:
-    """The real API, or a simulator that lives as long as the run. Raises UsageProblem for an unusable address."""
+    """Yield the API of a command, and say where requests go unless that is where everybody's go."""
     gc.disable()  # the import makes 160,000 objects that stay: every collection would visit these objects in vain
-    from batchrun.providers.anthropic.provider import AnthropicFactory
+    from batchrun.api.provider import provider
 
     gc.freeze()
     gc.enable()
-    if profile is None:
-        factory = AnthropicFactory()
+    with provider(profile, speed=speed) as factory:
         with contextlib.suppress(EnvironmentProblem):  # there is no key, which matters if something is to be sent
-            endpoint = factory.endpoint()
-            if not (endpoint.is_default or terminal.quiet or terminal.json):
-                terminal.say(f"requests go to {endpoint.words}")
+            is_quiet = profile is not None or terminal.quiet or terminal.json
+            if not is_quiet and not (endpoint := factory.endpoint()).is_default:
+                with tqdm.external_write_mode(sys.stderr):  # beside the words that a bar has before the run
+                    terminal.say(f"requests go to {endpoint.words}")
         yield factory
-        return
-    from batchrun.simulator.http.server import running_simulator
-
-    with running_simulator(profile, speed=speed) as base_url:
-        yield AnthropicFactory(base_url=base_url, api_key="simulated")

@@ -3,11 +3,11 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Literal, TypeVar
 
 from batchrun.document import Document, DocumentRef, Unreadable, text_sha
 from batchrun.documents import FoundFile, GivenUp, Guard, Shard, grouped, scan, text_size, unguarded
@@ -15,6 +15,7 @@ from batchrun.documents.bounds import MAX_FILE_BYTES, file_too_large
 from batchrun.documents.encoding import Undecodable, decode
 from batchrun.documents.formats import FORMATS, Format, Found, Part, ReadOptions, Unusable, UnusablePart
 from batchrun.documents.formats.pdf_boxes import Box, boxes_of
+from batchrun.documents.formats.pdf_pictures import PagePicture, pictures_of
 from batchrun.documents.formats.reading import ReadPart, format_of, read_file, read_one, with_reasons
 from batchrun.documents.glob_patterns import Glob
 from batchrun.documents.latest import Latest
@@ -25,6 +26,7 @@ from batchrun.documents.tree import Tree, leads_out
 from batchrun.errors import Refused
 from batchrun.file_system import FILE_FAULTS, other_kind, tried
 
+T = TypeVar("T")
 TEXT, PDF = FORMATS["text"], FORMATS["pdf"]
 DEFAULTS = ReadOptions()
 READ_AS_TEXT_BEFORE = frozenset({"html", "eml", "mbox"})
@@ -124,12 +126,20 @@ class FileSource:
 
         A PDF whose boxes end or occupy the process can be read nevertheless, so the guard has another name for them.
         """
+        return self._made_of(document, guard, "boxes", lambda data: boxes_of(data, spans, document.places))
+
+    def pictures(self, document: Document, boxes: Sequence[Box], guard: Guard) -> list[PagePicture]:
+        """Return the pages of a PDF on which boxes are, as pictures; no pictures where `boxes` gives no boxes."""
+        return self._made_of(document, guard, "pictures", lambda data: pictures_of(data, boxes))
+
+    def _made_of(self, document: Document, guard: Guard, what: str, make: Callable[[bytes], list[T]]) -> list[T]:
+        """Make something of a PDF. Returns nothing for another format, and if the PDF gives nothing."""
         data = self._bytes_of(document, guard) if is_pdf(document.reader) else None
         if data is None:
             return []
         try:
-            with guard(f"the boxes of {document.source}"):
-                return with_reasons(PDF, lambda: boxes_of(data, spans, document.places))
+            with guard(f"the {what} of {document.source}"):
+                return with_reasons(PDF, lambda: make(data))
         except (Unusable, GivenUp):
             return []
 

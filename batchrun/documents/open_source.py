@@ -11,13 +11,17 @@ from batchrun.documents.files import FileSource
 from batchrun.documents.formats import ReadOptions
 from batchrun.documents.tables.source import TableSource
 from batchrun.documents.text_cache import FOLDER, TextCache
+from batchrun.errors import UsageProblem
 from batchrun.job.load import JobFile
 from batchrun.job.project_root import PROJECT_FILE
-from batchrun.job.source_sections import FilesSourceSection, TableSourceSection
+from batchrun.job.source_sections import FilesSourceSection, MemorySourceSection, TableSourceSection
 
 
 def open_source(job: JobFile, own: Sequence[str] = ()) -> Source:
-    """Make the source of a job. Nothing is read yet. `own` are patterns for files that are never documents."""
+    """Make the source of a job. Nothing is read yet. `own` are patterns for files that are never documents.
+
+    Raises UsageProblem for documents that a program gives: only the program has them.
+    """
     asked = job.spec.source
     if isinstance(asked, FilesSourceSection):
         return FileSource(
@@ -32,6 +36,11 @@ def open_source(job: JobFile, own: Sequence[str] = ()) -> Source:
         )
     if isinstance(asked, TableSourceSection):
         return TableSource(root=job.root, path=asked.path, id_column=asked.id, text=asked.text, sheet=asked.sheet)
+    if isinstance(asked, MemorySourceSection):
+        raise UsageProblem(
+            "[source] says that a program gives the documents, and no program does.",
+            hint='run the job from Python: batchrun.open("job.toml", documents=…); see: batchrun docs python',
+        )
     return DuckdbSource(root=job.root, database=asked.database, query=asked.query)
 
 

@@ -51,6 +51,12 @@ FATAL = {
     ),
 }
 """What is said of a failure that stops the whole job, before the API's words, and what to do."""
+DOCTOR = "; or let `batchrun doctor` look for the cause"
+LOOKED_FOR = {
+    FailureKind.BAD_KEY, FailureKind.NOT_FOUND, FailureKind.MISCONFIGURED, FailureKind.REDIRECTED,
+    FailureKind.UNREACHABLE,
+}  # fmt: skip
+"""The failures whose cause `doctor` finds."""
 NO_ANSWER = ("the API does not answer", "when it does again, run the same command: nothing is lost")
 
 
@@ -76,6 +82,7 @@ def fatal_problem(failure: Failure) -> BatchrunError:
     words = f"{failure.message} ({failure.name})" if failure.status else failure.message
     kind = kind_of(failure)
     what, hint = FATAL.get(kind, NO_ANSWER)
+    hint += DOCTOR if kind in LOOKED_FOR else ""
     problem = Stopped if kind is FailureKind.MONEY else EnvironmentProblem
     return problem(f"{what}: {words}", hint=hint)
 

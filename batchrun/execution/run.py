@@ -14,7 +14,7 @@ from batchrun.execution.batch.executor import Ending
 from batchrun.execution.batch.uploads import Uploader
 from batchrun.execution.halt import Halt
 from batchrun.execution.output_sync import publishing
-from batchrun.execution.run_context import RunContext, RunKey
+from batchrun.execution.run_context import RunContext, RunKey, Sending
 from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stop_conditions import EVERYTHING, StopConditions, Tolerance
 from batchrun.planning.api_lookups import CounterFactory
@@ -50,6 +50,7 @@ class Caller:
     listener: Listener
     interrupts: Interrupts = nullcontext
     """Nobody interrupts the run by default."""
+    sending: Sending = nullcontext
 
 
 async def execute(
@@ -63,7 +64,7 @@ async def execute(
     halt = context.halt
     stop_conditions = StopConditions(tolerance, halt)
     tell = guarded(stop_conditions.watching(context.tell), halt)
-    context = replace(context, tell=tell, brakes=tolerance.brakes)
+    context = replace(context, tell=tell, brakes=tolerance.brakes, sending=caller.sending)
     try:
         async with context.writer:
             with caller.interrupts(halt), stop_conditions.timed():

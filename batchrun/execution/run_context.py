@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from batchrun.answers.turns import Mending
@@ -11,6 +12,9 @@ from batchrun.execution.halt import Halt
 from batchrun.execution.ledger_writer import LedgerWriter
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.store.ledger.ledger import Ledger
+
+Sending = Callable[[str], AbstractContextManager[object]]
+"""Makes the context in which a request about the document of this id is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,5 +50,6 @@ class RunContext:
     """Returns how far replies of a model are mended that are no rows."""
     cancels: bool = False
     """Whether the run cancels open batches."""
+    sending: Sending = nullcontext
     clock: Callable[[], float] = time.time
     """Returns seconds since 1970. A wall clock also counts the time that a machine slept."""

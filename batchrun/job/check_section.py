@@ -75,16 +75,26 @@ def _select(sql: str) -> str:
 
 
 class CheckSection(Table):
-    """One [[check]]: a query, or a check of some fields. Either gives a number, which has to keep within bounds."""
+    """[[check]]: a query, or a check of some fields. Either gives a number, which has to keep within bounds."""
 
     name: Annotated[Text, Field(examples=['name = "every title is there"'])]
+    """The name of the check, which no other check has."""
     sql: Annotated[Text, AfterValidator(_select)] | None = None
     """A query that returns the failing rows; with `min` or `max`, a query that returns one number."""
     type: CheckType | None = None
+    """A ready check that stands instead of `sql`."""
     field: Text | None = None
+    """The field that a ready check looks at."""
     fields: FieldNames = ()
-    minimum: Annotated[Bound | None, PlainValidator(_bound), Field(alias="min")] = None
-    maximum: Annotated[Bound | None, PlainValidator(_bound), Field(alias="max")] = None
+    """The fields that a ready check looks at; without them, drift and unsupported_rate look at all fields that suit."""
+    minimum: Annotated[
+        Bound | None, PlainValidator(_bound, json_schema_input_type=Bound | datetime), Field(alias="min")
+    ] = None
+    """The least number that passes: a count, a share, or a value of the field."""
+    maximum: Annotated[
+        Bound | None, PlainValidator(_bound, json_schema_input_type=Bound | datetime), Field(alias="max")
+    ] = None
+    """The greatest number that passes: a count, a share, or a value of the field."""
     severity: Severity = "error"
     """Whether a check that fails makes the command exit with 1."""
 

@@ -17,7 +17,7 @@ def find_credentials(values: Any, *, path: KeyPath = ()) -> Iterator[KeyPath]:
     """Yield the place of each value that is, or is named like, an API key. Fields and columns may have any name."""
     if isinstance(values, dict):
         for name, value in values.items():
-            if _NAME.search(name) and not isinstance(value, dict) and not _has_any_names(path):
+            if _NAME.search(str(name)) and not isinstance(value, dict) and not _has_any_names(path):
                 yield (*path, name)
             else:
                 yield from find_credentials(value, path=(*path, name))

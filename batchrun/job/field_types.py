@@ -21,6 +21,8 @@ _TAG_OF = {
     "object": "<object>",
 }
 _TYPES = tuple(_TAG_OF)
+SHORT_TYPES = tuple(name + end for name in _TYPES if name not in {"enum", "array", "object"} for end in ("", "?"))
+"""The types that say everything about a field, and so may stand for a whole definition."""
 
 
 class Table(BaseModel):
@@ -95,12 +97,15 @@ class _Definition(Table):
     limits: ClassVar[tuple[str, str] | None] = None
     """The keys of the lower and the upper bound; None for a type without bounds."""
     type: str
+    """The type of the value; a type with ? may be null."""
     nullable: bool = False
+    """Whether the value may be null: another way to write the ? of the type."""
     description: str | None = None
+    """What the model is told of the field."""
     evidence: bool | None = None
-    """Whether a quote of the document is asked for with the field; None leaves that to [output]."""
+    """Whether a quote of the document is asked for with the field; the default is what [output] says."""
     merge: RuleName | None = None
-    """How the answers over the parts of a split document become one; None stands for the first rule that suits."""
+    """How the answers over the parts of a split document become one; the default follows the type of the field."""
 
     @model_validator(mode="after")
     def _rule_suits_the_type(self) -> Self:
@@ -158,8 +163,11 @@ class TextField(_Definition):
     limits = ("min_length", "max_length")
     type: Literal["string", "string?"]
     min_length: _Count | None = None
+    """The fewest characters of the text."""
     max_length: _Count | None = None
+    """The most characters of the text."""
     pattern: Annotated[str, AfterValidator(_compiling)] | None = None
+    """A regular expression that is found in the text."""
     quote_of: Literal["document"] | None = None
     """Says that the value is a quote, which is looked for in the document."""
 
@@ -170,7 +178,9 @@ class NumberField(_Definition):
     limits = ("minimum", "maximum")
     type: Literal["integer", "integer?", "number", "number?"]
     minimum: _Bound | None = None
+    """The least value."""
     maximum: _Bound | None = None
+    """The greatest value."""
 
 
 class PlainField(_Definition):
@@ -184,6 +194,7 @@ class EnumField(_Definition):
 
     type: Literal["enum", "enum?", "string", "string?"] = "enum"
     enum: Annotated[tuple[str, ...], Field(strict=False, min_length=1), AfterValidator(_distinct_values)]
+    """The words of which the value is one."""
 
 
 class ArrayField(_Definition):
@@ -192,13 +203,16 @@ class ArrayField(_Definition):
     limits = ("min_items", "max_items")
     type: Literal["array", "array?"]
     items: Annotated["FieldSpec", AfterValidator(_without_rule), Field(examples=['items = "string"'])]
+    """The type of each entry, or a table with the type and its rules."""
     min_items: _Count | None = None
+    """The fewest entries of the list."""
     max_items: _Count | None = None
+    """The most entries of the list."""
     page_size: Annotated[int, Field(ge=1, le=1_000)] | None = None
-    """How many entries one answer has at most; a longer list is asked for in pages. None asks for the whole list."""
+    """How many entries one answer has at most: a longer list is asked for in pages, without the key as a whole."""
     count: str | None = None
     """The field that has the number of entries: a list of so many is complete."""
-    merge_key: Annotated[FieldNames, BeforeValidator(_as_list)] = ()
+    merge_key: Annotated[FieldNames, BeforeValidator(_as_list, json_schema_input_type=str | FieldNames)] = ()
     """The fields of the items that name an entry: entries of several parts with one name are one entry."""
 
     @model_validator(mode="after")
@@ -221,6 +235,7 @@ class ObjectField(_Definition):
 
     type: Literal["object", "object?"]
     fields: Annotated["NestedFields", Field(examples=['fields = { amount = "number" }'])]
+    """The named values of the object, each with its type."""
 
 
 FieldSpec = Annotated[
@@ -235,15 +250,12 @@ FieldSpec = Annotated[
 ]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_COLUMN_NAME = re.compile(r"(?![dD][oO][cC]_[iI][dD]$)[A-Za-z][A-Za-z0-9_]{0,62}")
 _NAME_RULE = "a name of letters, digits and _, at most 63, that does not start with a digit"
 
 
-def _is_column(name: str) -> bool:
-    return _NAME.fullmatch(name) is not None and not name.startswith("_") and name.casefold() != "doc_id"
-
-
 _NestedName = Annotated[str, AfterValidator(matching(_NAME.fullmatch, _NAME_RULE))]
-_ColumnName = Annotated[str, AfterValidator(matching(_is_column, f"{_NAME_RULE} or _, and is not doc_id"))]
+_ColumnName = Annotated[str, AfterValidator(matching(_COLUMN_NAME.fullmatch, f"{_NAME_RULE} or _, and is not doc_id"))]
 _NestedField = Annotated[FieldSpec, AfterValidator(_without_rule)]
 NestedFields = Annotated[dict[_NestedName, _NestedField], Field(min_length=1), AfterValidator(_distinct_names)]
 ColumnFields = Annotated[dict[_ColumnName, FieldSpec], Field(min_length=1), AfterValidator(_distinct_names)]

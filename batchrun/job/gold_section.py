@@ -18,9 +18,10 @@ DATABASE_ENDINGS = (".duckdb", ".db", ".ddb")
 
 
 class MatchSection(Table):
-    """One rule of [gold.match]: when an answer is right."""
+    """[gold.match]: the rule of one field, which says when an answer is right."""
 
     rule: MatchName
+    """The name of the rule, which has to suit the type of the field."""
     tolerance: Annotated[float, Field(ge=0, le=1)] = 0.0
     """With `number`: how far off a right number may be, as a share of the label, and of 1 for smaller labels."""
     threshold: Annotated[Share, Field(gt=0)] = 0.5
@@ -55,13 +56,17 @@ class GoldSection(Table):
     """[gold]: a table with the right answers for some documents."""
 
     path: Annotated[Text, Field(examples=['path = "labels.csv"'])]
+    """The file with the labels: csv, tsv, jsonl, parquet, a workbook, or a DuckDB file."""
     table: Text | None = None
     """The table of a DuckDB file; every other file is a table itself."""
     id: Text | None = None
-    """The column with the ids of the documents; None stands for doc_id, or else id, as `results` writes it."""
+    """The column with the ids of the documents; the default is doc_id, or else id, as `results` writes it."""
     fields: FieldNames = ()
-    """The fields that are held against their labels; empty for every field that has a column."""
-    match: dict[str, Annotated[MatchSection, BeforeValidator(_spelt_out)]] = Field(default_factory=dict)
+    """The fields that are held against their labels; the default is every field that has a column."""
+    match: dict[
+        str, Annotated[MatchSection, BeforeValidator(_spelt_out, json_schema_input_type=MatchName | MatchSection)]
+    ] = Field(default_factory=dict)
+    """When an answer is right, by field: the name of a rule, or a table with one; the default follows the type."""
 
     @model_validator(mode="after")
     def _is_a_table(self) -> Self:

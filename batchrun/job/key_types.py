@@ -1,10 +1,9 @@
 """Types that several sections of the job file share."""
 
 import re
-from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, PlainValidator
 from pydantic_core import PydanticKnownError
 
 from batchrun.escaping import escape_control
@@ -14,7 +13,7 @@ AUTO = "auto"
 _TAG_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 
-def auto_or_up_to(most: int) -> Callable[[object], int | str]:
+def auto_or_up_to(most: int) -> PlainValidator:
     """Make the check of a number that may be left to us."""
 
     def check(value: object) -> int | str:
@@ -28,7 +27,8 @@ def auto_or_up_to(most: int) -> Callable[[object], int | str]:
             raise PydanticKnownError("less_than_equal", {"le": most})
         return value
 
-    return check
+    written = Annotated[int, Field(ge=1, le=most)] | Literal["auto"]
+    return PlainValidator(check, json_schema_input_type=written)
 
 
 def distinct(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -54,7 +54,7 @@ def _tag_pair(text: str) -> str:
 
 
 Positive = Annotated[int, Field(ge=1, le=10**12)]
-Text = Annotated[str, AfterValidator(matching(str.strip, "some text"))]
+Text = Annotated[str, AfterValidator(matching(re.compile(r"\S").search, "some text"))]
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 ModelName = Annotated[str, AfterValidator(matching(re.compile(r"\S+").fullmatch, "the name of a model"))]
 ModelNames = Annotated[tuple[ModelName, ...], Field(strict=False), AfterValidator(distinct)]

@@ -2,30 +2,39 @@
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from batchrun.answers.form import AnswerForm
 from batchrun.errors import UsageProblem
 from batchrun.file_system import read_bounded
 from batchrun.job.answer_form import answer_form
+from batchrun.job.credentials import find_credentials
 from batchrun.job.examples import Example, read_examples
 from batchrun.job.field_groups import Groups
 from batchrun.job.fields import OutputFields
 from batchrun.job.output_schema import read_output_schema
-from batchrun.job.problems import JobFileError, did_you_mean
+from batchrun.job.problems import JobFileError, Problem, TextFile, did_you_mean, is_given, path_of_given
 from batchrun.job.project import ModelChoice, ProjectSpec, chosen_models, read_project
 from batchrun.job.project_root import LEDGER, root_note, roots_of_job
 from batchrun.job.prompts import read_prompt
 from batchrun.job.spec import JobSpec
+from batchrun.job.telling_sections import MetricsSection, NotifySection
 from batchrun.job.template import Template
 from batchrun.job.toml_file import MOST_BYTES, TomlText
+from batchrun.job.toml_positions import Positions, Span
 from batchrun.job.validation_errors import credential_problems, explain
+
+_PROGRAM = (
+    'go on in the program: job.submit_sync(retry=True), job.run("last").results(); or write the dictionary into a job'
+    " file of the same name, which goes on with the same runs"
+)
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class JobFile:
 
     spec: JobSpec
     path: Path
-    """The absolute path, with symbolic links followed."""
+    """The absolute path, with symbolic links followed; for a job that a program gives, the path of no file."""
     root: Path
     """The project's folder, where relative paths of the job file start."""
     system: str | None
@@ -63,6 +72,16 @@ class JobFile:
         """The form of the answers: what is asked for, and how replies are judged."""
         return answer_form(self.spec.output, self.groups)
 
+    @cached_property
+    def metrics(self) -> MetricsSection:
+        """[metrics] of the project, with what the job file says instead."""
+        return self.project.metrics.model_copy(update=_given(self.spec.metrics))
+
+    @cached_property
+    def notify(self) -> NotifySection:
+        """[notify] of the project, with what the job file says instead."""
+        return self.project.notify.model_copy(update=_given(self.spec.notify))
+
     def under(self, name: str) -> "JobFile":
         """Return the same job under another name in the ledger."""
         return replace(self, spec=self.spec.model_copy(update={"job": self.spec.job.model_copy(update={"name": name})}))
@@ -80,12 +99,33 @@ def _nearest(_: Path, roots: Sequence[Path], __: str) -> Path:
     return roots[0]
 
 
+def _given(section: BaseModel) -> dict[str, Any]:
+    return {name: getattr(section, name) for name in section.model_fields_set}
+
+
 def load_job(path: Path, *, choose_root: ChooseRoot = _nearest) -> JobFile:
     """Read a job file. Raises UsageProblem when the file cannot be read, JobFileError when something in it is wrong."""
     content, path = _content(path), path.resolve()
     text = TomlText.read(_decoded(content, path=path), path=path)
     roots = roots_of_job(path, here=Path.cwd())
     root = choose_root(path, roots, _named_ledger(text))
+    return _loaded(text, root, note=root_note(path, root, nearest=roots[0]))
+
+
+def job_of(values: Mapping[str, Any], root: Path) -> JobFile:
+    """Make a job of a dictionary that has the keys of a job file. Raises JobFileError when something in it is wrong."""
+    file = TextFile(path_of_given(root.resolve()), "")
+    try:
+        read = deepcopy(dict(values))
+        text = TomlText(file, read, Positions(""), tuple(find_credentials(read)))
+        return _loaded(text, root.resolve(), note=None)
+    except RecursionError:
+        raise JobFileError([Problem("nested too deeply to be read", file, Span(0, 0))], file=file) from None
+
+
+def _loaded(text: TomlText, root: Path, *, note: str | None) -> JobFile:
+    """Check everything that a job says. Raises JobFileError with all problems."""
+    path = text.file.path
     prompt, project = read_prompt(text, root=root), read_project(root)
     choice = chosen_models(text, project)
     output = read_output_schema(text, path=path, root=root, project=project)
@@ -112,7 +152,7 @@ def load_job(path: Path, *, choose_root: ChooseRoot = _nearest) -> JobFile:
         project=project.spec,
         text=text,
         examples=examples,
-        root_note=root_note(path, root, nearest=roots[0]),
+        root_note=note,
     )
 
 
@@ -137,6 +177,10 @@ def _content(path: Path) -> bytes:
     try:
         return read_bounded(path, most_bytes=MOST_BYTES)
     except FileNotFoundError:
+        if is_given(path):
+            raise UsageProblem(
+                "the job of this run was given by a program, and has no job file.", hint=_PROGRAM
+            ) from None
         raise UsageProblem(f"there is no job file {path}", hint=_missing_hint(path)) from None
     except IsADirectoryError:
         found = sorted(path.glob("*.toml"))

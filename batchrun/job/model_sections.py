@@ -49,12 +49,13 @@ class ModelSection(Table):
     """[model]: which models answer, and how much they may write."""
 
     tier: TierName | None = None
-    """Models of [tiers] in batchrun.toml, instead of a name; they are `name` and `fallbacks` of a loaded job."""
+    """A tier of batchrun.toml, instead of a name: its models are `name` and `fallbacks` of the loaded job."""
     name: Annotated[
         ModelName,
         WrapValidator(_name_or_tier),
         Field(default=None, validate_default=True, examples=['name = "claude-sonnet-5-5"` or `tier = "standard"']),
     ]
+    """The model that answers; required unless there is a tier or a cascade."""
     fallbacks: Annotated[ModelNames, AfterValidator(_others)] = ()
     """The models that answer when the models before them did not, in this order."""
     fallback_on: Annotated[tuple[FallbackReason, ...], Field(strict=False, min_length=1), AfterValidator(distinct)] = (
@@ -62,9 +63,13 @@ class ModelSection(Table):
         "refused",
         "truncated",
     )
+    """What makes the next model answer: an outage, a refusal, or an answer that is cut off."""
     max_tokens: Annotated[Positive, Field(examples=["max_tokens = 1024"])]
+    """The most tokens of one answer, thinking included."""
     effort: Effort | None = None
+    """How much the model thinks and writes; the default is the model's own."""
     thinking: Thinking | None = None
+    """Whether and how the model thinks, where the model takes the word; the default is the model's own."""
     budget_tokens: Annotated[int, Field(ge=FEWEST_BUDGET_TOKENS)] | None = None
     """The tokens that thinking may take of `max_tokens`, for the models that think only within a budget."""
 
@@ -95,20 +100,22 @@ class CascadeSection(Table):
     models: Annotated[
         ModelNames, AfterValidator(_two_or_more), Field(examples=['models = ["claude-haiku-5-5", "claude-sonnet-5-5"]'])
     ]
+    """The models in the order in which they are asked, the cheapest first."""
     escalate_on: Annotated[tuple[EscalationReason, ...], Field(strict=False), AfterValidator(distinct)] = (
         "invalid",
         "truncated",
     )
+    """What makes the next model answer."""
     null_in: FieldNames = ()
     """Output fields that must not be null; otherwise the next model is asked."""
     evidence: FieldNames = ()
     """Output fields whose text has to stand in the document, word for word."""
     accept: Literal["rules", "calibrated"] = "rules"
-    """What decides which of the first model's answers are taken: the keys above alone, or a learned threshold too."""
+    """What decides which of the first model's answers are taken: the other keys alone, or a learned threshold too."""
     max_difference: Annotated[float, Field(ge=0.005, le=0.2)] = 0.02
     """The largest share of the answers that are taken from the first model that may differ from the second model's."""
     calibrate: Positive | None = None
-    """The number of documents that both models are asked about. None for a number that suits `max_difference`."""
+    """The number of documents that both models are asked about; the default suits `max_difference`."""
 
     @property
     def documents_to_calibrate(self) -> int:

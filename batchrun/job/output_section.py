@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PlainValidator, ValidationInfo, model_validator
+from pydantic import Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from batchrun.answers.form import DEFAULT_MODE, ModeName, Unsupported
@@ -13,7 +13,7 @@ from batchrun.job.field_types import ArrayField, ColumnFields, FieldSpec, Number
 from batchrun.job.fields import OutputFields
 from batchrun.job.key_types import AUTO, Text, auto_or_up_to
 from batchrun.job.schema_limits import Excess, first_excess, too_deep
-from batchrun.job.value_errors import refusal
+from batchrun.job.value_errors import held, refusal
 
 LONGEST_PROPERTY = 64
 """The most characters of a name in a schema, by the API's own words: "Property keys should match pattern
@@ -28,17 +28,20 @@ class OutputSection(Table):
     """[output] and [output.fields]: what is wanted from each document, in how many requests, and how it is judged."""
 
     mode: ModeName = DEFAULT_MODE
+    """How the answer is asked for: by a schema, as the input of a tool, in XML, or as plain text of one field."""
     normalise: bool = True
     """Whether common spellings of values, such as 3 March 2024, are rewritten before a reply is judged."""
     on_invalid: Literal["fail", "null_fields"] = "fail"
     """What becomes of a reply with fields that do not fit: no row, or a row with null in these fields."""
 
     fields: Annotated[ColumnFields, Field(examples=['title = { type = "string" }'])]
-    """Filled in from the JSON Schema if the job file names a schema instead of fields."""
+    """The fields, each a typed column; they are filled in if the job file names a schema or a class instead."""
     schema_file: Text | None = None
+    """A file with a JSON Schema that stands instead of `fields`."""
     model: Text | None = None
-    groups: Annotated[GroupSetting, PlainValidator(auto_or_up_to(MAX_GROUPS))] = None
-    """How many requests ask for the fields; None stands for one request."""
+    """A pydantic class that stands instead of `fields`, as `module:Class`; batchrun.toml must say allow_code = true."""
+    groups: Annotated[GroupSetting, auto_or_up_to(MAX_GROUPS)] = None
+    """How many requests ask for the fields: a number, or as few as the API's limits allow; the default is one."""
     evidence: bool = False
     """Whether a quote of the document is asked for with every field that does not say otherwise."""
     unsupported: Unsupported = "keep"
@@ -54,7 +57,18 @@ class OutputSection(Table):
         return field_groups(OutputFields(self.fields), self.groups, evidence=self.evidence)
 
     @model_validator(mode="after")
-    def _fits_the_api(self) -> Self:
+    def _holds(self) -> Self:
+        """Tell the problems of all checks at once."""
+        return held(
+            self,
+            self._fits_the_api,
+            self._companions_have_names,
+            self._unsupported_has_quotes,
+            self._votes_decide,
+            self._text_is_one_column,
+        )
+
+    def _fits_the_api(self) -> None:
         fields = OutputFields(self.fields)
         if excess := too_deep(fields):
             raise self._too_much(excess, fields)
@@ -63,7 +77,6 @@ class OutputSection(Table):
         for names in groups:
             if excess := first_excess(fields.only(names), evidence=self.evidence):
                 raise self._too_much(excess, fields)
-        return self
 
     def _too_much(self, excess: Excess, fields: OutputFields) -> PydanticCustomError:
         alone = first_excess(fields.only(excess.way[:1]), evidence=self.evidence)
@@ -71,8 +84,7 @@ class OutputSection(Table):
         more = 'groups = "auto" in [output] asks for the fields in several requests; or ' if is_for_groups else ""
         return refusal(excess.sentence, key=("fields", *excess.way), hint=more + excess.remedy)
 
-    @model_validator(mode="after")
-    def _companions_have_names(self) -> Self:
+    def _companions_have_names(self) -> None:
         for name, field in self.fields.items():
             for other in companions(name, field, evidence=self.evidence):
                 if other in self.fields:
@@ -83,7 +95,6 @@ class OutputSection(Table):
                     raise refusal(sentence, key=("fields", name), hint="shorten the name of the field")
             if isinstance(field, ArrayField):
                 self._check_pages(name, field)
-        return self
 
     def _check_pages(self, name: str, field: ArrayField) -> None:
         if field.count is None:
@@ -96,34 +107,28 @@ class OutputSection(Table):
             hint = f'{verb} {field.count} = "integer" in [output.fields]'
             raise refusal(f'"{field.count}" is no integer field', key=("fields", name, "count"), hint=hint)
 
-    @model_validator(mode="after")
-    def _unsupported_has_quotes(self) -> Self:
+    def _unsupported_has_quotes(self) -> None:
         fields, by_default = self.fields.values(), self.evidence
         has_quotes = any(is_quote(field) or has_evidence(field, by_default=by_default) for field in fields)
         if self.unsupported != "keep" and not has_quotes:
             hint = "add evidence = true, or take this key out"
             raise refusal("no field has a quote, so no value is unsupported", key="unsupported", hint=hint)
-        return self
 
-    @model_validator(mode="after")
-    def _votes_decide(self) -> Self:
+    def _votes_decide(self) -> None:
         if self.votes % 2 == 0:
             hint = f"write an odd number, such as votes = {self.votes + 1}"
             raise refusal(f"{self.votes} votes may be two halves that differ", key="votes", hint=hint)
         if self.votes > 1 and self.mode == "text":
             sentence = 'replies in mode "text" are hardly ever the same, so votes decide nothing'
             raise refusal(sentence, key="votes", hint="take `votes` out, or ask for fields in another mode")
-        return self
 
-    @model_validator(mode="after")
-    def _text_is_one_column(self) -> Self:
+    def _text_is_one_column(self) -> None:
         if self.mode == "text" and [*map(_is_any_text, self.fields.values())] != [True]:
             hint = 'leave one field of type "string", or ask with mode = "xml" for several'
             raise refusal('a reply in mode "text" is the value of one field of type string', key="mode", hint=hint)
         beside = (companions(name, field, evidence=self.evidence) for name, field in self.fields.items())
         if self.mode == "text" and any(beside):
             raise refusal('a reply in mode "text" has no room for quotes', key="mode", hint='ask with mode = "xml"')
-        return self
 
 
 def _sensible_number(groups: Groups, setting: GroupSetting, *, fields: int) -> None:

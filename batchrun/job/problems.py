@@ -12,6 +12,17 @@ from batchrun.job.toml_positions import Span
 _SHOWN_COLUMNS = 110
 _BEFORE_CARET = 60
 _TAB = "    "
+_GIVEN = "(given by a program)"
+
+
+def path_of_given(root: Path) -> Path:
+    """Return the path that stands for the file of a job that a program gives: nothing is there."""
+    return root / _GIVEN
+
+
+def is_given(path: Path) -> bool:
+    """Whether a path stands for the file of a job that a program gave."""
+    return path.name == _GIVEN
 
 
 @dataclass(frozen=True)
@@ -25,6 +36,8 @@ class TextFile:
     def shown_path(self) -> str:
         """The path from the current directory when the file is below that directory, else the whole path."""
         here = Path.cwd()
+        if is_given(self.path):
+            return "the dictionary of the job"
         return escape_control(self.path.relative_to(here) if self.path.is_relative_to(here) else self.path)
 
     @property
@@ -44,6 +57,10 @@ class Problem:
     hint: str | None = None
 
     def __str__(self) -> str:
+        if is_given(self.file.path):  # there is no line to show, and the message names the key
+            return f"error: {escape_control(self.message)}" + (
+                f"\nhelp: {escape_control(self.hint)}" if self.hint else ""
+            )
         text, start = self.file.text, self.span.start
         line_start = text.rfind("\n", 0, start) + 1
         line, _, _ = text[line_start:].partition("\n")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from batchrun.file_system import TooLargeError, read_bounded
 from batchrun.job.field_types import Table
@@ -13,6 +13,7 @@ from batchrun.job.key_types import ModelNames, Positive, TagPair, TierName
 from batchrun.job.problems import JobFileError, Problem, TextFile
 from batchrun.job.project_root import PROJECT_FILE
 from batchrun.job.prompts import why_unreadable
+from batchrun.job.telling_sections import MetricsSection, NotifySection, for_every_job
 from batchrun.job.toml_file import MOST_BYTES, TomlText
 from batchrun.job.toml_positions import KeyPath, Span
 from batchrun.job.units import NanoDollars
@@ -27,9 +28,13 @@ class Tiers(Table):
     """[tiers]: the models of each tier; the first model answers, and the other models are its fallbacks."""
 
     simple: _Models | None = None
+    """The models for simple work."""
     standard: _Models | None = None
+    """The models for ordinary work."""
     complex: _Models | None = None
+    """The models for hard work."""
     critical: _Models | None = None
+    """The models for work where errors are expensive."""
 
     def models(self, tier: str) -> tuple[str, ...]:
         """Return a tier's models; none when the file does not have the tier."""
@@ -37,11 +42,14 @@ class Tiers(Table):
 
 
 class ModelBudget(Table):
-    """What all jobs that share a ledger may spend a day and a month, in UTC."""
+    """[budget.models] and [budget.tags]: what all jobs that share a ledger may spend a day and a month, in UTC."""
 
     max_cost_per_day_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_day_usd")] = None
+    """The most that all runs may cost in a day."""
     max_cost_per_month_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_month_usd")] = None
+    """The most that all runs may cost in a month."""
     max_tokens_per_day: Positive | None = None
+    """The most tokens that all runs may use in a day, input and output together."""
 
 
 class ProjectBudget(ModelBudget):
@@ -52,9 +60,11 @@ class ProjectBudget(ModelBudget):
     max_tokens: Positive | None = None
     """The cap of every run in tokens."""
     max_cost_per_document_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_document_usd")] = None
+    """The cap of all attempts that a run makes for one document."""
     allowed_models: _Models | None = None
-    """None allows all but the denied models."""
+    """The only models that jobs may use; the default allows all but the denied models."""
     denied_models: ModelNames = ()
+    """Models that no job may use."""
     models: dict[str, ModelBudget] = Field(default_factory=dict)
     """The caps of models, by name."""
     tags: dict[TagPair, ModelBudget] = Field(default_factory=dict)
@@ -68,6 +78,8 @@ class ProjectSpec(Table):
     """Whether a job file may name a Python class of the project, whose module then runs in this process."""
     tiers: Tiers = Tiers()
     budget: ProjectBudget = ProjectBudget()
+    metrics: Annotated[MetricsSection, AfterValidator(for_every_job)] = MetricsSection()
+    notify: NotifySection = NotifySection()
 
 
 NOTHING = ProjectSpec()

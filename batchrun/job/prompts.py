@@ -6,7 +6,7 @@ from pathlib import Path
 
 from batchrun.file_system import read_bounded
 from batchrun.job.credentials import masked
-from batchrun.job.problems import Problem, TextFile
+from batchrun.job.problems import Problem, TextFile, is_given
 from batchrun.job.template import Template, TemplateError
 from batchrun.job.toml_file import MOST_BYTES, TomlText
 from batchrun.job.toml_positions import KeyPath, Span
@@ -33,6 +33,8 @@ class _PromptText:
     def problem(self, message: str, span: Span, *, hint: str) -> Problem:
         if self.own_file is not None:
             return Problem(message, self.own_file, span, hint)
+        if is_given(self.job.file.path):
+            return self.job.at_key(self.key, f"`{'.'.join(map(str, self.key))}`: {message}", hint=hint)
         return Problem(message, self.job.file, self.job.inside_value(self.key, span), hint)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from batchrun.escaping import escape_control
 from batchrun.job.field_types import Table
@@ -47,21 +47,26 @@ def _distinct_columns(names: tuple[str, ...]) -> tuple[str, ...]:
 
 class _SourceSection(Table):
     max_document_tokens: Positive | None = None
+    """The most tokens of a document; the context window of the model always counts as well."""
     on_oversize: Literal["refuse", "skip", "truncate", "split"] = "refuse"
+    """What becomes of a document that is too large: it refuses the run, is skipped, loses its end, or is split into
+    parts."""
     split_tokens: Positive | None = None
-    """The most tokens of a part; None means that only documents that are too large are split."""
+    """The most tokens of a part; by default only documents that are too large are split."""
     split_overlap_tokens: Annotated[int, Field(ge=0, le=10**12)] = 200
     """What neighbouring parts share, so that nothing short is cut in two; a quarter of a part if that is less."""
     merge: Literal["rules", "model"] = "rules"
     """What makes one answer of the answers over a document's parts: the rules of the fields, or one more request."""
     on_empty: Literal["fail", "skip"] = "fail"
+    """What becomes of a document without text: it fails, or is skipped."""
     on_unreadable: Literal["fail", "skip"] = "fail"
+    """What becomes of a document that cannot be read, such as a scan or a file with a password."""
     on_removed: Literal["keep", "drop"] = "keep"
     """What becomes of the rows of documents that are no longer in the source."""
     columns: Annotated[Texts, AfterValidator(_distinct_columns)] = ()
     """The columns of the source that the output gets as `src_…`."""
     text_cache: CacheBytes = 2_000_000_000
-    """The most bytes of texts that are kept beside the ledger; 0 if no text is kept."""
+    """The most bytes of texts of PDFs and the like that are kept beside the ledger; off keeps none."""
 
     @model_validator(mode="after")
     def _splits_sensibly(self) -> Self:
@@ -78,12 +83,17 @@ class FilesSourceSection(_SourceSection):
     """[source] with type = "files": one document for each file."""
 
     type: Annotated[Literal["files"], Field(examples=['type = "files"'])]
+    """Says that documents are files."""
     include: Annotated[Texts, Field(min_length=1, examples=['include = ["documents/*.txt"]'])]
+    """The patterns of the files, such as `letters/**`, from the project's folder on."""
     exclude: Texts = ()
+    """The patterns of files and folders that are left out."""
     encoding: Annotated[
         str, AfterValidator(matching(_is_text_codec, '"auto" or a codec such as "utf-8" or "cp1252"'))
     ] = "auto"
-    format: Annotated[str, AfterValidator(_known_format)] = "auto"
+    """The codec of texts; auto stands for UTF-8, and else a guess that is told."""
+    format: Annotated[str, AfterValidator(_known_format), WithJsonSchema({"enum": ["auto", *FORMATS]})] = "auto"
+    """The format of all files; auto tells each file's format by its content."""
     attachments: bool = True
     """Whether the attachments of mail are documents of their own."""
     rows: bool = False
@@ -91,6 +101,7 @@ class FilesSourceSection(_SourceSection):
     pdf: Literal["text", "native", "auto"] = "text"
     """What is sent of PDFs: their text, the files themselves, or the files that have no text. Images are like these."""
     id: Literal["relpath", "stem"] = "relpath"
+    """What names a document: its path below the project, or its name without the ending."""
 
     @model_validator(mode="after")
     def _has_columns(self) -> Self:
@@ -105,8 +116,11 @@ class DuckdbSourceSection(_SourceSection):
     """[source] with type = "duckdb": one document for each row of a query."""
 
     type: Annotated[Literal["duckdb"], Field(examples=['type = "duckdb"'])]
+    """Says that documents are the rows of a query."""
     database: Annotated[Text, AfterValidator(database_name), Field(examples=['database = "sample_data/inbox.duckdb"'])]
+    """The DuckDB file, which is opened for reading only."""
     query: Annotated[Text, Field(examples=['query = "SELECT ticket_id AS id, body AS text FROM tickets"'])]
+    """One SELECT with the columns `id` and `text`; other columns are `{{ doc.<column> }}` in the prompt."""
 
 
 def _one_or_more(value: object) -> object:
@@ -127,18 +141,31 @@ class TableSourceSection(_SourceSection):
     """[source] with type = "table": one document for each row of some files."""
 
     type: Annotated[Literal["table"], Field(examples=['type = "table"'])]
-    path: Annotated[Texts, BeforeValidator(_one_or_more), Field(min_length=1, examples=['path = "tickets/*.csv"'])]
+    """Says that documents are the rows of tables."""
+    path: Annotated[
+        Texts,
+        BeforeValidator(_one_or_more, json_schema_input_type=Text | Texts),
+        Field(min_length=1, examples=['path = "tickets/*.csv"']),
+    ]
+    """A path or pattern of tables, or a list of them: csv, tsv, jsonl, parquet, workbooks."""
     id: Annotated[Text | None, Field(examples=['id = "ticket_id"'])] = None
-    """A column. Without the key, the error names the columns that the table has."""
+    """The column with the id of each row, without gaps and repeats. Required: an error without it names the columns."""
     text: Annotated[Annotated[Text, AfterValidator(_column_or_template)] | None, Field(examples=['text = "body"'])] = (
         None
     )
-    """A column, or a template over columns. Without the key, the error names the columns that the table has."""
+    """The column with the text of each row, or a template over columns such as `{{ doc.subject }}`. Required."""
     sheet: Text | None = None
-    """The sheet of a workbook; None means the first."""
+    """The sheet of a workbook; the default is the first."""
 
 
-_SOURCE_TYPES = ("files", "table", "duckdb")
+class MemorySourceSection(_SourceSection):
+    """[source] with type = "memory": documents that a program gives to the job, as `doc_id`, `text` and columns."""
+
+    type: Annotated[Literal["memory"], Field(examples=['type = "memory"'])]
+    """Says that a program gives the documents: `batchrun.open(path, documents=…)`."""
+
+
+_SOURCE_TYPES = ("files", "table", "duckdb", "memory")
 
 
 def _known_source(value: object) -> object:
@@ -156,7 +183,8 @@ def _source_tag(value: Any) -> str | None:
 Source = Annotated[
     Annotated[FilesSourceSection, Tag("<files>")]
     | Annotated[TableSourceSection, Tag("<table>")]
-    | Annotated[DuckdbSourceSection, Tag("<duckdb>")],
+    | Annotated[DuckdbSourceSection, Tag("<duckdb>")]
+    | Annotated[MemorySourceSection, Tag("<memory>")],
     Discriminator(_source_tag),
     BeforeValidator(_known_source),
 ]

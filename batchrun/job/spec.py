@@ -21,8 +21,10 @@ from batchrun.job.key_types import CacheMode, Positive, Share, TagName, TagValue
 from batchrun.job.model_sections import CascadeSection, ModelSection
 from batchrun.job.output_section import OutputSection, fits_the_source
 from batchrun.job.project_root import LEDGER
+from batchrun.job.report_section import ReportSection
 from batchrun.job.review_section import ReviewSection
 from batchrun.job.source_sections import Source
+from batchrun.job.telling_sections import MetricsSection, NotifySection, starts_no_program
 from batchrun.job.tune_section import TuneSection
 from batchrun.job.units import Bytes, LongSeconds, NanoDollars, Seconds
 from batchrun.job.value_errors import matching, refusal, wrong_value
@@ -51,7 +53,9 @@ class JobSection(Table):
         AfterValidator(matching(_JOB_NAME.fullmatch, "1 to 40 of a-z, 0-9, _ and -")),
         Field(examples=['name = "contracts"']),
     ]
+    """The name of the job, by which results and runs are found."""
     description: str | None = None
+    """What the job is for, in words for people."""
     tags: Annotated[dict[TagName, TagValue], AfterValidator(_few_tags)] = Field(default_factory=dict)
     """What `cost` and the caps of the project put runs together by. No request depends on a tag."""
 
@@ -66,10 +70,15 @@ class ExampleSection(Table):
     """[[prompt.example]]: a document and the answer that is wanted for the document."""
 
     document: Text | None = None
+    """The text of the document."""
     document_file: Text | None = None
-    columns: Annotated[Mapping[str, Value], PlainValidator(_plain_columns)] = Field(default_factory=dict)
+    """A UTF-8 file with the text of the document."""
+    columns: Annotated[
+        Mapping[str, Value], PlainValidator(_plain_columns, json_schema_input_type=Mapping[str, Value])
+    ] = Field(default_factory=dict)
     """The columns that the prompt uses, if the documents of the job have columns."""
     output: Annotated[dict[str, Any], Field(examples=['output = { title = "Lease of 3 May" }'])]
+    """The answer that is wanted, which has to fit the fields."""
 
     @model_validator(mode="after")
     def _one_document(self) -> Self:
@@ -90,13 +99,20 @@ class PromptSection(Table):
     """[prompt]: what is asked about each document."""
 
     system: Text | None = None
+    """The system prompt, the same for every document."""
     system_file: Text | None = None
+    """A UTF-8 file with the system prompt."""
     user: Annotated[Text | None, Field(examples=['user = "{{ doc.text }}"'])] = None
+    """The message about each document, with `{{ doc.text }}`, `{{ doc.id }}` and `{{ doc.<column> }}`."""
     user_file: Text | None = None
+    """A UTF-8 file with the message."""
     cache: CacheMode = "auto"
+    """Whether the prompt up to the first placeholder is marked for the prompt cache, and for how long; auto marks the
+    prompt when that is cheaper."""
     fence: bool = False
     """Whether everything of a document stands between marks that the document cannot contain."""
     example: Annotated[tuple[ExampleSection, ...], Field(strict=False), AfterValidator(_few_examples)] = ()
+    """Documents with their answers, which the model is shown before every document."""
 
     @model_validator(mode="after")
     def _one_text_each(self) -> Self:
@@ -113,13 +129,17 @@ class RunSection(Table):
     """[run]: how the work is done."""
 
     route: Literal["stream", "batch", "auto"] = "stream"
+    """How requests travel: at once, in Message Batches at half the price, or as the deadline allows."""
     deadline_s: Annotated[LongSeconds | None, Field(alias="deadline")] = None
-    max_concurrency: Annotated[int | Literal["auto"], PlainValidator(auto_or_up_to(MOST_CONCURRENCY))] = "auto"
+    """When all should be done, counted from the start of the run."""
+    max_concurrency: Annotated[int | Literal["auto"], auto_or_up_to(MOST_CONCURRENCY)] = "auto"
+    """The most requests in progress at once; auto allows 500."""
     max_at_risk_nusd: Annotated[NanoDollars | None, Field(alias="max_at_risk_usd")] = None
     """The most that streamed requests in flight may cost together: a killed process may pay for them again."""
     fail_fast: bool = False
+    """Whether the first document that fails stops the run."""
     max_failure_rate: Annotated[float | None, Field(gt=0, le=1)] = None
-    """A share of the latest documents; None allows any share."""
+    """The share of the latest 50 documents that may fail before the run stops; the default allows any share."""
 
     @property
     def most_concurrent(self) -> int:
@@ -131,14 +151,17 @@ class PilotSection(Table):
     """[pilot]: documents that are sent first, and what these documents must show before the rest follows."""
 
     documents: Positive | None = None
-    """None means that there is a pilot only when the command asks for one."""
+    """The number of documents that come first; the default is a pilot only when the command asks for one."""
     max_failure_rate: Share | None = None
+    """The largest share of the pilot's documents that may have no row."""
     max_refusal_rate: Share | None = None
+    """The largest share of the pilot's documents that the model may refuse."""
     max_null_rate: Share | None = None
-    """The most nulls of any field."""
+    """The largest share of nulls that a field may have in the pilot's rows."""
     max_cost_per_document_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_document_usd")] = None
+    """The most that a document of the pilot may cost on average, at the price of the rest's route."""
     go_on: bool | None = None
-    """None means that the rest follows when there is a threshold, and the pilot keeps to every threshold."""
+    """Whether the rest follows at once; by default if there is a threshold, and the pilot keeps to every threshold."""
 
     @property
     def any_threshold(self) -> bool:
@@ -151,13 +174,22 @@ class BatchSection(Table):
     """[batch]: how requests travel in Message Batches."""
 
     max_requests: Annotated[int, Field(ge=1, le=MOST_REQUESTS)] = 10_000
+    """The most requests in one batch."""
     max_bytes: Annotated[Bytes, Field(ge=1_000, le=MOST_BYTES)] = MOST_BYTES
+    """The most bytes of one batch, as sent."""
     max_queued: Positive = 200_000
+    """The most requests in processing that the organisation is allowed."""
     poll_interval_s: Annotated[Seconds, Field(alias="poll_interval")] = 30.0
+    """How often a batch is asked for at first."""
     max_poll_interval_s: Annotated[Seconds, Field(alias="max_poll_interval")] = 300.0
+    """How often a batch is asked for when the batch is older."""
     reconcile_wait_s: Annotated[Seconds, Field(alias="reconcile_wait")] = 600.0
+    """How long a batch is looked for whose creation got no answer."""
     on_ambiguous: Literal["wait", "hold"] = "wait"
+    """What is done when several batches may be the one that is looked for: their results are awaited, or a person
+    decides."""
     fallback: Literal["stream", "none"] = "stream"
+    """What becomes of unfinished documents when the deadline nears: they are streamed, or nothing is done."""
 
     @model_validator(mode="after")
     def _intervals_grow(self) -> Self:
@@ -170,36 +202,49 @@ class LimitsSection(Table):
     """[limits]: the organisation's rate limits for this model."""
 
     requests_per_minute: Positive | None = None
+    """The most requests a minute; the default is what the API tells."""
     input_tokens_per_minute: Positive | None = None
+    """The most input tokens a minute; the default is what the API tells."""
     output_tokens_per_minute: Positive | None = None
+    """The most output tokens a minute; the default is what the API tells."""
     headroom: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The share of each limit that is used at most."""
 
 
 class BudgetSection(Table):
     """[budget]: what a run may take."""
 
     max_cost_nusd: Annotated[NanoDollars, Field(alias="max_cost_usd", examples=["max_cost_usd = 5.00"])]
+    """The most that a run may cost: nothing is sent when the upper bound of the estimate is above it."""
     max_tokens: Positive | None = None
     """The most tokens of a run, input of all classes and output together."""
     max_cost_per_document_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_per_document_usd")] = None
     """The cap of all attempts that a run makes for one document."""
     cutoff: Literal["hard", "soft"] = "hard"
+    """How the caps hold: hard never passes a cap; soft stops sending when the expected cost reaches a cap."""
     partial: bool = False
     """Whether a run begins although the budget is not enough for the whole run."""
     max_documents: Positive | None = None
+    """The most documents that a run may send."""
     max_run_time_s: Annotated[LongSeconds | None, Field(alias="max_run_time")] = None
-    """The longest time that one command runs; None allows any time."""
+    """The longest time that one command runs; the default allows any time."""
     prices_file: Text | None = None
+    """A file with prices that replace rows of the built-in table."""
 
 
 class RetrySection(Table):
     """[retry]: how long one request is tried."""
 
     max_attempts: Positive = 6
+    """The most attempts for one request."""
     initial_delay_s: Annotated[Seconds, Field(alias="initial_delay")] = 1.0
+    """The pause before the second attempt."""
     max_delay_s: Annotated[Seconds, Field(alias="max_delay")] = 60.0
+    """The longest pause between two attempts."""
     timeout_s: Annotated[Seconds, Field(alias="timeout")] = 120.0
+    """The longest time of one attempt."""
     max_outage_s: Annotated[LongSeconds, Field(alias="max_outage")] = 900.0
+    """How long an outage of the API is waited for before the run stops."""
 
     @model_validator(mode="after")
     def _delays_grow(self) -> Self:
@@ -212,9 +257,11 @@ class StoreSection(Table):
     """[store]: where answers and their history are kept."""
 
     database: Text = "results/batchrun.duckdb"
+    """The DuckDB file with the rows."""
     table: Annotated[str, AfterValidator(matching(_TABLE_NAME.fullmatch, "a plain SQL name without a schema"))] = ""
     """The output table; named after the job when the file does not say."""
     ledger: Text = LEDGER
+    """The file that knows what was sent, answered and paid; the jobs of a project share it."""
 
     @model_validator(mode="after")
     def _two_files(self) -> Self:
@@ -264,6 +311,7 @@ class JobSpec(Table):
     """A whole job file."""
 
     version: Literal[1] = 1
+    """The version of the format of job files."""
     job: JobSection
     source: Source
     model: ModelSection
@@ -282,6 +330,9 @@ class JobSpec(Table):
     check: CheckSections = ()
     """What must be true of the output. No request depends on a check."""
     review: ReviewSection | None = None
+    report: ReportSection = ReportSection()
+    metrics: MetricsSection = MetricsSection()
+    notify: Annotated[NotifySection, AfterValidator(starts_no_program)] = NotifySection()
 
     @model_validator(mode="before")
     @classmethod

@@ -20,15 +20,19 @@ class TuneSection(Table):
     """[tune]: a grid of settings. A key that is left out keeps what the job itself has."""
 
     models: Annotated[ModelNames, Field(min_length=1)] | None = None
+    """The models to try."""
     efforts: Annotated[tuple[Effort, ...], Field(strict=False, min_length=1), AfterValidator(distinct)] | None = None
+    """The efforts to try."""
     thinking: Annotated[tuple[Thinking, ...], Field(strict=False, min_length=1), AfterValidator(distinct)] | None = None
+    """The ways of thinking to try."""
     prompts: Annotated[tuple[Text, ...], Field(strict=False, min_length=1), AfterValidator(distinct)] | None = None
     """Files of user prompts, each instead of the job's own user prompt."""
     target: Annotated[float, Field(gt=0, lt=1)] = 0.98
     """The share of right fields that the chosen setting must hold with its lower bound."""
     documents: Annotated[Positive, Field(le=MOST_DOCUMENTS)] = 200
+    """The number of documents on which each setting is tried."""
     max_cost_nusd: Annotated[NanoDollars | None, Field(alias="max_cost_usd")] = None
-    """The most that a tune may cost. None means as much as the [budget] of the job file allows a run."""
+    """The most that a tune may cost; the default is what the [budget] of the job file allows a run."""
 
     @model_validator(mode="after")
     def _few_settings(self) -> Self:

@@ -1,8 +1,13 @@
 """The errors by which checks of the job file's values say no, in words that the problem report shows unchanged."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
-from pydantic_core import PydanticCustomError
+from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+T = TypeVar("T")
 
 REFUSAL = "job_file_refusal"
 
@@ -26,12 +31,28 @@ def one_of(allowed: tuple[str, ...], *, key: str | None = None) -> PydanticCusto
     return PydanticCustomError(REFUSAL, "{sentence}", context)
 
 
-def matching(fits: Callable[[str], object], expected: str) -> Callable[[str], str]:
-    """Make a check that returns a text unchanged if the text fits, and otherwise refuses the text with `expected`."""
+@dataclass(frozen=True, slots=True)
+class matching:  # noqa: N801 - it is used as a function that makes a check
+    """A check that returns a text unchanged if the text fits, and otherwise refuses the text with `expected`."""
 
-    def check(text: str) -> str:
-        if not fits(text):
-            raise wrong_value(expected)
+    fits: Callable[[str], object]
+    expected: str
+
+    def __call__(self, text: str) -> str:
+        """Check a text."""
+        if not self.fits(text):
+            raise wrong_value(self.expected)
         return text
 
-    return check
+
+def held(section: T, *checks: Callable[[], None]) -> T:
+    """Return a section that keeps to all checks. Raises the problems of all checks that it does not keep to."""
+    problems: list[InitErrorDetails] = []
+    for check in checks:
+        try:
+            check()
+        except PydanticCustomError as error:
+            problems.append({"type": error, "input": section})
+    if problems:
+        raise ValidationError.from_exception_data(type(section).__name__, problems)
+    return section

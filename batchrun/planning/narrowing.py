@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 
+from batchrun.planning.plan_table import SENT
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.plan import Kind
 
@@ -21,6 +22,14 @@ class Narrowing:
     def sendable(self) -> list[int]:
         """List the numbers of all documents to send, by class and size."""
         rows = self._connection.execute("select planned_no from to_send order by text_class, bytes, planned_no")
+        return [number for (number,) in rows]
+
+    def answerable(self) -> list[int]:
+        """List the numbers of all whole documents that are to be sent or have their answer, by size."""
+        rows = self._connection.execute(
+            f"select planned_no from planned where chosen and whole is null and kind in ({SENT}, '{Kind.REUSABLE}')"
+            " order by bytes, planned_no"
+        )
         return [number for (number,) in rows]
 
     def numbers(self, doc_ids: Sequence[str]) -> list[int]:

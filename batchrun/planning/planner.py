@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -88,6 +88,8 @@ class Planner:
     """Whether documents are asked for all fields again, whatever is answered."""
     partial_answers: bool = False
     """Whether requests are sent although most replies are expected to be cut off."""
+    planning: Callable[[str, int], None] = lambda *_: None
+    """Hears how far `plan` is: what is being done, and how many documents were found until now."""
     template: RequestTemplate = field(init=False)
     calibration: CalibrationData = field(init=False)
     estimator: Estimator = field(init=False)
@@ -163,14 +165,17 @@ class Planner:
         """
         self.everything = selection.everything
         self.workers, self.merger = self._workers(selection), self._merger(selection)
+        self.planning("reading", 0)
         self._read(selection)
         self._require_what_is_named(selection)
         if self.everything:
             self._gone_rows = self.gone.find()
         self._narrow(selection)
         self._mark_paid()
+        self.planning("counting", self._in_source)
         self.unsampled = self._sampler.count_sample()
         if counter and any(kind.sent for kind in self.planned.counts()):
+            self.planning("asking", self._in_source)
             await self.calibration.ask(self._sampler, counter, online)
             names = [model.price.name for model in self.chain.models]
             self._notices = await notices_online(counter, names, today=datetime.now(UTC).date())
@@ -183,6 +188,7 @@ class Planner:
         for shard, page in self.workers.weigh(self._shards(selection)):
             self._in_source += page.seen
             self.planned.add(classifier.rows(list(numbered(shard, page)), selection))
+            self.planning("reading", self._in_source)
         if twice := self.planned.finish():
             shown = ", ".join(map(escape_control, sorted(twice)[:10]))
             raise Refused(

@@ -12,6 +12,7 @@ from batchrun.documents import FoundFile, Guard, Shard, Source, unguarded
 from batchrun.documents.files import FileSource, file_of
 from batchrun.documents.formats import all_readers
 from batchrun.documents.formats.pdf_boxes import Box
+from batchrun.documents.formats.pdf_pictures import PagePicture
 from batchrun.documents.latest import Latest
 from batchrun.documents.split import SegmentName, reserved_id, segment_name
 from batchrun.estimation.estimate import RequestTokens
@@ -101,6 +102,8 @@ class Wanted:
     """The document is not wanted unless its content is still this; None if any content will do."""
     spans: tuple[tuple[int, int], ...] = ()
     """The stretches of the text whose boxes are needed, if the document is a PDF."""
+    boxes: tuple[Box, ...] = ()
+    """The boxes whose pages are needed as pictures, if the document is a PDF."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,8 @@ class Prepared:
     """The name and version of what turned the bytes into text, as in `Document`."""
     boxes: Sequence[Sequence[Box]] = ()
     """The boxes of each span that was asked for; empty if there are none."""
+    pictures: Sequence[PagePicture] = ()
+    """The pages of the boxes that were asked for, as far as pictures can be made."""
 
 
 Prepare = Callable[[Sequence[Wanted]], Sequence[Prepared | Unreadable]]
@@ -178,14 +183,16 @@ class Weigher:
     def _boxed(
         self, wanted: Wanted, whole: Document | Unreadable, found: Document | Unreadable, guard: Guard
     ) -> Prepared | Unreadable:
-        """Make the request of a document that may be a part, with the boxes that are wanted."""
+        """Make the request of a document that may be a part, with the boxes or pictures that are wanted."""
         prepared = self._prepared(wanted, found)
         if isinstance(prepared, Unreadable) or isinstance(whole, Unreadable) or isinstance(found, Unreadable):
             return prepared
-        if not wanted.spans or not isinstance(self.source, FileSource):
+        if not (wanted.spans or wanted.boxes) or not isinstance(self.source, FileSource):
             return prepared
         spans = [(start + found.start, end + found.start) for start, end in wanted.spans]
-        return replace(prepared, boxes=self.source.boxes(whole, spans, guard))
+        boxes = self.source.boxes(whole, spans, guard) if spans else ()
+        pictures = self.source.pictures(whole, wanted.boxes, guard) if wanted.boxes else ()
+        return replace(prepared, boxes=boxes, pictures=pictures)
 
     def _prepared(self, wanted: Wanted, found: Document | Unreadable) -> Prepared | Unreadable:
         if isinstance(found, Unreadable):

@@ -1,20 +1,21 @@
 """What the ledger tells of a run that is compared (its keys, its cost and its speed), and what the job files tell."""
 
-from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections import ChainMap, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchrun.errors import BatchrunError
 from batchrun.job.load import JobFile
-from batchrun.quality.comparison import Comparison
+from batchrun.quality.comparison import Change, Comparison
 from batchrun.quality.evaluate import match_rules
 from batchrun.quality.gold import known_labels
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import Latencies, RunMetrics
 from batchrun.store.ledger.run_plans import remembered_run
-from batchrun.store.reports.runs import RunStory
+from batchrun.store.reports.run_answers import run_answers
+from batchrun.store.reports.runs import RunStory, same_run
 from batchrun.store.reports.totals import Totals, totals
 from batchrun.strategy.plan_record import BrokenRecord, plan_from_json
 
@@ -55,6 +56,35 @@ def compared_run(ledger: Ledger, story: RunStory) -> ComparedRun:
         RunMetrics(ledger).latencies(story.run_no),
         asked,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRuns:
+    """Two runs side by side."""
+
+    comparison: Comparison
+    """What has changed between the answers."""
+    runs: tuple[ComparedRun, ComparedRun]
+    """The earlier run and the later one, by their keys, cost and speed."""
+
+
+def compared_runs(
+    before: tuple[Ledger, RunStory],
+    now: tuple[Ledger, RunStory],
+    jobs: Iterable[JobFile],
+    take: Callable[[Iterator[Change]], object] = iter,
+) -> ComparedRuns:
+    """Compare two runs, each given with its ledger, by the rules of job files. `take` may take every change.
+
+    Raises UsageProblem if both are one run, and for labels that cannot be read.
+    """
+    if before[1].run_id == now[1].run_id:
+        raise same_run(now[1])
+    comparison = comparison_by(jobs, now[0])
+    changes = comparison.changes(*(run_answers(ledger, story.run_no) for ledger, story in (before, now)))
+    take(changes)
+    deque(changes, maxlen=0)  # those that nobody has taken are counted all the same
+    return ComparedRuns(comparison, (compared_run(*before), compared_run(*now)))
 
 
 def _keys(ledger: Ledger, story: RunStory) -> Mapping[str, str] | None:

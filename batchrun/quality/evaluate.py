@@ -4,15 +4,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from batchrun.errors import UsageProblem
 from batchrun.job.load import JobFile
 from batchrun.job.match_rules import MatchRule, default_rule
-from batchrun.quality.gold import Labels
+from batchrun.quality.gold import Labels, gold_needed, known_labels
 from batchrun.quality.gold_change import GoldChange, Labelled, gold_change
 from batchrun.quality.matching.match import match
 from batchrun.quality.scores import Confused, DocumentMatches, Scores, confusion, score, worst
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.run_answers import RunAnswer, run_answers
-from batchrun.store.reports.runs import RunStory
+from batchrun.store.reports.runs import RunStory, same_run
 
 MOST_WORST = 5
 """How many of the worst documents are named."""
@@ -146,6 +147,32 @@ def evaluate(
         change=gold_change(_right_before_and_now(against[1], held)) if against else None,
         fail_under=fail_under,
     )
+
+
+def evaluated_run(
+    job: JobFile,
+    run: tuple[Ledger, RunStory],
+    *,
+    against: tuple[Ledger, RunStory] | None = None,
+    fail_under: float | None = None,
+) -> Evaluation:
+    """Evaluate a run, given with its ledger like the run that it is compared with.
+
+    Raises UsageProblem for a job without labels, for labels of no document of the run, and if both are one run.
+    """
+    ledger, story = run
+    if (labels := known_labels(job, ledger)) is None:
+        raise gold_needed(job)
+    held = labelled_answers(job, labels, ledger, story.run_no)
+    if not held.matched:
+        raise UsageProblem(
+            f"no document of the run {story.run_id} has labels in {labels.file}.",
+            hint="the ids in the labels are those that `batchrun results` shows as doc_id",
+        )
+    if against and against[1].run_id == story.run_id:
+        raise same_run(story)
+    before = (against[1], labelled_answers(job, labels, against[0], against[1].run_no)) if against else None
+    return evaluate(job, story, held, against=before, fail_under=fail_under)
 
 
 def _wrong_fields(held: LabelledAnswers, doc_id: str) -> tuple[WrongField, ...]:

@@ -10,6 +10,8 @@ from batchrun.job.project_root import STATE_FOLDER
 
 BALLAST = "ballast"
 """The file beside the ledger that keeps space for the last words of a run on a full disk."""
+RUN_IDS = ("[0-9a-f]" * 4, "sim-" + "[0-9a-f]" * 4)
+"""Patterns for the ids of runs and of simulated runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,10 @@ def own_files(job: JobFile) -> tuple[str, ...]:
             folder, stem = glob.escape(str(ledger.parent)), glob.escape(ledger.stem)
             patterns += [f"{folder}/{stem}{glob.escape(ledger.suffix)}*", f"{folder}/{stem}.*.lock"]
             patterns += [f"{folder}/{BALLAST}", f"{folder}/{FOLDER}/??/*{SUFFIX}*"]
+    if page := job.spec.report.html:
+        for path in map(job.resolve, (page, str(simulated_twin(Path(page))))):
+            pattern = glob.escape(str(path.parent.resolve() / path.name)).replace("{job}", job.spec.job.name)
+            patterns += [pattern.replace("{run}", run_id) for run_id in RUN_IDS]
     return tuple(dict.fromkeys(patterns))
 
 

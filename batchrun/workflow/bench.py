@@ -17,6 +17,7 @@ from batchrun.file_system import make_folder
 from batchrun.job.load import JobFile
 from batchrun.job.problems import JobFileError
 from batchrun.job.project_root import STATE_FOLDER, new_root
+from batchrun.job.scaffold import toml
 from batchrun.quality.published import cuad, extract_bench, kleister
 from batchrun.quality.published.benchmark import Benchmark, Case, Group, Pair, Score
 from batchrun.store.job_files import read_job
@@ -150,16 +151,16 @@ def make_job(folder: Path, benchmark: Benchmark, group: Group) -> Path:
         make_folder(root / STATE_FOLDER)
         place.mkdir(exist_ok=True)
         if group.cases[0].text is None:
-            source = _FILES.format(_toml([glob.escape(_below(folder / case.doc_id, root)) for case in group.cases]))
+            source = _FILES.format(toml([glob.escape(_below(folder / case.doc_id, root)) for case in group.cases]))
         else:
             texts.write_text("".join(json.dumps({"id": case.doc_id, "text": case.text}) + "\n" for case in group.cases))
-            source = _TEXTS.format(_toml(glob.escape(_below(texts, root))))
+            source = _TEXTS.format(toml(glob.escape(_below(texts, root))))
         schema.write_text(json.dumps(group.schema, indent=1) + "\n")
         as_text = f"{benchmark.system} Return only JSON of this schema:\n{json.dumps(group.schema)}"
-        values = {"title": benchmark.title, "name": _toml(group.name), "source": source}
-        values["database"] = _toml(_below(place / "results.duckdb", root))
-        for output, system in ((_AS_SCHEMA.format(_toml(_below(schema, root))), benchmark.system), (_AS_TEXT, as_text)):
-            draft.write_text(_JOB.format(**values, output=output, system=_toml(system)), encoding="utf-8")
+        values = {"title": benchmark.title, "name": toml(group.name), "source": source}
+        values["database"] = toml(_below(place / "results.duckdb", root))
+        for output, system in ((_AS_SCHEMA.format(toml(_below(schema, root))), benchmark.system), (_AS_TEXT, as_text)):
+            draft.write_text(_JOB.format(**values, output=output, system=toml(system)), encoding="utf-8")
             if _is_valid(draft):
                 break
         draft.replace(path)
@@ -170,11 +171,6 @@ def make_job(folder: Path, benchmark: Benchmark, group: Group) -> Path:
 
 def _below(path: Path, root: Path) -> str:
     return os.path.relpath(path, root)
-
-
-def _toml(value: object) -> str:
-    """Write a text, or a list of texts, as TOML has it: like JSON, but for one control character."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _is_valid(path: Path) -> bool:

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -153,6 +153,7 @@ class OpenJob(OpenStore):
             rereads=options.rereads,
             reasks_all=options.reasks_all,
             partial_answers=options.partial_answers,
+            planning=options.planning,
         )
 
     def refusal(self, plan: Plan) -> Refused | None:
@@ -212,6 +213,8 @@ class SubmitOptions:
     """How many requests the API counts for the plan, if the plan asks the API; None for the usual number."""
     typed: tuple[str, ...] = ()
     """The command, as in `Plan.typed`."""
+    planning: Callable[[str, int], None] = lambda *_: None
+    """Hears how far the planning is, as an observer does."""
     speed: float = 1.0
     """The speed of the simulator's clock, by which batches at the simulator are polled."""
 
@@ -238,7 +241,13 @@ def caps_of(job: JobFile, options: SubmitOptions) -> Caps:
 @contextlib.contextmanager
 def open_output(path: Path, *, simulated: bool, writes: bool = False) -> Iterator[OpenOutput]:
     """Open only what is remembered: rows can be shown and rebuilt when the source has gone and the model is retired."""
-    job = read_job(path)
+    with opened_output(read_job(path), simulated=simulated, writes=writes) as output:
+        yield output
+
+
+@contextlib.contextmanager
+def opened_output(job: JobFile, *, simulated: bool, writes: bool = False) -> Iterator[OpenOutput]:
+    """Open what is remembered of a job that was read already."""
     where = store_paths(job, simulated=simulated)
     with Ledger.open(where.ledger) if writes else Ledger.read(where.ledger) as ledger:
         yield OpenOutput(job, where, ledger)
@@ -252,13 +261,13 @@ def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
 
 
 @contextlib.contextmanager
-def opened_job(job: JobFile, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
-    """Open what a job file names that was read already."""
+def opened_job(job: JobFile, *, simulated: bool, to_run: bool, given: Source | None = None) -> Iterator[OpenJob]:
+    """Open what a job file names that was read already. `given` are documents that a program gives."""
     today = utc_today()
     prices = prices_of(job, today=today)
     chain = models_of(job, prices, today=today)
     notices = price_notices([chain_model.price for chain_model in chain.models], today=today)
-    source, where = open_source(job, own_files(job)), store_paths(job, simulated=simulated)
+    source, where = given or open_source(job, own_files(job)), store_paths(job, simulated=simulated)
     check_columns(job, source)
     # A ledger of an older batchrun is brought up to date: nobody should have to run a job to see its plan.
     reading = Ledger.read(where.ledger, renews=True) if not to_run else None

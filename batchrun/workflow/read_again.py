@@ -1,12 +1,14 @@
 """Documents as their job reads them today, to show what was asked about the documents. Nothing is sent or recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchrun.answers.form import AnswerForm
 from batchrun.answers.progress import Turn
 from batchrun.document import DocumentRef, Unreadable
+from batchrun.documents.formats.pdf_boxes import Box
+from batchrun.documents.formats.pdf_pictures import PagePicture
 from batchrun.errors import BatchrunError
 from batchrun.execution.turn_request import turn_request
 from batchrun.planning.weighing import CHANGED, Prepared, Wanted
@@ -14,6 +16,8 @@ from batchrun.request import Request
 from batchrun.strategy.model_chain import ChainModel
 from batchrun.workflow.open_job import OpenJob, SubmitOptions, open_job
 
+AT_ONCE = 20
+"""How many documents are read at once: each may be long."""
 HAS_CHANGED = "the document has changed since it was asked"
 
 
@@ -26,6 +30,8 @@ class AskedDocument:
     request_id: str | None
     max_tokens: int | None
     """The `max_tokens` of the request; None for the job's."""
+    boxes: tuple[Box, ...] = ()
+    """The boxes of a PDF whose pages are wanted as pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,8 @@ class Reread:
     form: AnswerForm
     asked: tuple[ChainModel, Request] | None
     """The model that was asked, with the request; None if the job asks otherwise today."""
+    pictures: Sequence[PagePicture] = ()
+    """The pages that were wanted as pictures, as far as there are any."""
 
     def turn(self, turn: Turn, shown: str | None) -> Request | None:
         """Return the request as it was sent for a turn; `shown` is the body of the reply that the turn shows."""
@@ -48,19 +56,31 @@ class Reread:
 
 def read_again(job_path: Path, documents: Sequence[AskedDocument], *, simulated: bool) -> list[Reread | Unreadable]:
     """Read documents through the source of their job, in order, as a run would. Whatever is in the way is a reason."""
+    return list(reading_again(job_path, documents, simulated=simulated))
+
+
+def reading_again(
+    job_path: Path, documents: Sequence[AskedDocument], *, simulated: bool
+) -> Iterator[Reread | Unreadable]:
+    """Yield what `read_again` returns, with only a few documents in memory."""
+    done = 0
     try:
         with open_job(job_path, simulated=simulated, to_run=False) as opened:
-            return _read(opened, documents)
+            for one in _read(opened, documents):
+                done += 1
+                yield one
     except BatchrunError as error:
-        return [_unreadable(one, f"the job cannot be opened today: {error}") for one in documents]
+        yield from (_unreadable(one, f"the job cannot be opened today: {error}") for one in documents[done:])
 
 
-def _read(opened: OpenJob, documents: Sequence[AskedDocument]) -> list[Reread | Unreadable]:
+def _read(opened: OpenJob, documents: Sequence[AskedDocument]) -> Iterator[Reread | Unreadable]:
     planner = opened.planner(SubmitOptions(pay_again=True))
     of_source, merger = planner.workers.prepare, planner.merger
     prepare = merger.preparing(opened.ledger, of_source) if merger else of_source
-    found = prepare([Wanted(one.ref, one.max_tokens, counts=False) for one in documents])
-    return [_reread(opened, *both) for both in zip(documents, found, strict=True)]
+    for start in range(0, len(documents), AT_ONCE):
+        some = documents[start : start + AT_ONCE]
+        found = prepare([Wanted(one.ref, one.max_tokens, counts=False, boxes=one.boxes) for one in some])
+        yield from (_reread(opened, *both) for both in zip(some, found, strict=True))
 
 
 def _reread(opened: OpenJob, document: AskedDocument, found: Prepared | Unreadable) -> Reread | Unreadable:
@@ -71,7 +91,7 @@ def _reread(opened: OpenJob, document: AskedDocument, found: Prepared | Unreadab
     models = opened.chain.models
     requests = zip(models, opened.chain.requests(found.request), strict=True)
     asked = next((one for one in requests if one[1].request_id == document.request_id), None)
-    return Reread(found.text, opened.job.form, asked)
+    return Reread(found.text, opened.job.form, asked, found.pictures)
 
 
 def _unreadable(document: AskedDocument, reason: str) -> Unreadable:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from batchrun.errors import UsageProblem
 from batchrun.job.load import JobFile
+from batchrun.job.problems import is_given
 from batchrun.store.job_files import name_of
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.job_lock import is_locked, job_lock
@@ -49,9 +50,12 @@ def abandon_simulated(ledger: Ledger, job: str) -> None:
 
 
 def second_file(ledger: Ledger, job: JobFile) -> UsageProblem | None:
-    """Refuse a second job file of one name: each would take the other's documents for changed ones."""
+    """Refuse a second job file of one name: each would take the other's documents for changed ones.
+
+    A job that a program gives has no file, and goes on with the runs of its name.
+    """
     last_run = Runs(ledger).last_run(job.spec.job.name)
-    earlier = last_run.job_path if last_run else None
+    earlier = last_run.job_path if last_run and not is_given(job.path) else None
     if earlier and earlier != path_below_root(job) and (job.root / earlier).exists():
         return UsageProblem(
             f'the name "{job.spec.job.name}" belongs to {earlier} already.', hint="give [job] name another value"

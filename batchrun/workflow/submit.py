@@ -184,8 +184,9 @@ def admit(opened: OpenJob, planner: Planner, plan: Plan, *, also: Callable[[int]
 
 def run_started(opened: OpenJob, plan: Plan, run: RunKey) -> RunStarted:
     """Return the event that begins a run."""
+    begun = Runs(opened.ledger).one(run.run_no)
     return RunStarted(
-        run_id=Runs(opened.ledger).one(run.run_no).run_id,
+        run_id=begun.run_id,
         job=opened.name,
         model=opened.price.name,
         to_send=plan.unsettled + plan.merging,
@@ -194,6 +195,8 @@ def run_started(opened: OpenJob, plan: Plan, run: RunKey) -> RunStarted:
         spent_nusd=plan.spent_nusd,
         cap_nusd=plan.cap_nusd,
         tags=plan.tags,
+        started_at=begun.started_at,
+        deadline_at=begun.started_at + plan.deadline_s if plan.deadline_s is not None else None,
     )
 
 

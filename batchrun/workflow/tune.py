@@ -18,12 +18,14 @@ from batchrun.execution.run import Caller
 from batchrun.job.match_rules import MatchRule
 from batchrun.planning.selection import Selection
 from batchrun.quality.evaluate import match_rules
+from batchrun.quality.tune.frontier import Frontier, FrontierPoint
 from batchrun.quality.tune.standing import Standing, Truth, measured
 from batchrun.quality.tune.verdict import Ending, Row, State, Verdict, verdict_of
 from batchrun.statistics.ladder import FIRST_LOOK, Climb
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.runs import Runs
 from batchrun.store.ledger.tunes import TunedAnswer, Tunes
+from batchrun.strategy.plan_record import to_json
 from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.submit import submit
 from batchrun.workflow.tune_plan import (
@@ -92,13 +94,16 @@ class Tune:
             if not self._has_sent or not any(row.standing for row in self._rows):
                 raise
             halted = problem
-        if self._after_attempt is not None and not halted:
+        verdict = verdict_of(self._rows, self.plan.target, is_whole=halted is None)
+        if self._after_attempt is not None:
             with self._ledger.transaction():
-                self._tunes.end()
+                self._tunes.keep_frontier(to_json(frontier_of(self._rows, verdict, self.plan)))
+                if not halted:
+                    self._tunes.end()
         return TuneReport(
             plan=self.plan,
             rows=tuple(self._rows),
-            verdict=verdict_of(self._rows, self.plan.target, is_whole=halted is None),
+            verdict=verdict,
             self_agreement=self._self_agreement,
             spent_nusd=self._spent_nusd(),
             halted=halted,
@@ -221,6 +226,22 @@ class Tune:
     def _rules(self) -> Mapping[str, MatchRule]:
         """How values are held against each other: by [gold], or else by the types of the fields."""
         return match_rules(self.open_tune.job, self.open_tune.job.fields.definitions)
+
+
+def frontier_of(rows: Sequence[Row], verdict: Verdict, plan: TunePlan) -> Frontier:
+    """Make the record of a tune that the reports of the job's runs show."""
+    points = [
+        FrontierPoint(
+            setting=row.setting.words,
+            state=row.state,
+            documents=row.standing.documents if row.standing else 0,
+            accuracy=row.standing.accuracy if row.standing else None,
+            cost_nusd=row.price_nusd(),
+        )
+        for row in rows
+    ]
+    chosen = verdict.row.setting.words if verdict.row else None
+    return Frontier(plan.target, plan.by_agreement, verdict.ending, chosen, points)
 
 
 async def asked_again(candidate: Candidate) -> Candidate:

@@ -239,4 +239,4 @@ def test_doctor_says_what_is_wrong_with_the_address(
     monkeypatch.setenv("ANTHROPIC_BASE_URL", "localhost:8080")
     ran = batchrun("doctor")
     assert ran.code == ExitCode.ENVIRONMENT
-    assert 'address     ANTHROPIC_BASE_URL is "localhost:8080", which has no scheme.' in ran.out
+    assert 'address       ANTHROPIC_BASE_URL is "localhost:8080", which has no scheme.' in ran.out

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from batchrun.cli.export import serialized
+from batchrun.cli.export_formats import TEXTS
 
 FORMULAS = ['=cmd|" /C calc"!A0', "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "=", "-"]
 PLAIN = ["", "a=1", " =1", "'=1", "1-2", "text"]
@@ -15,7 +15,7 @@ OTHERS = [-5, -1.5, Decimal(-2), None, True]
 
 def cells(*row: object, raw_cells: bool = False) -> list[str]:
     names = [f"c{number}" for number, _ in enumerate(row)]
-    return list(csv.reader(io.StringIO("".join(serialized("csv", names, [row], raw_cells=raw_cells)), newline="")))[1]
+    return list(csv.reader(io.StringIO("".join(TEXTS["csv"](names, [row], raw_cells)), newline="")))[1]
 
 
 @pytest.mark.parametrize("text", FORMULAS)
@@ -31,9 +31,9 @@ def test_other_text_and_numbers_stay() -> None:
 
 
 def test_names_of_columns_too() -> None:
-    assert "".join(serialized("csv", ["=a", "b"], [])) == "'=a,b\n"
+    assert "".join(TEXTS["csv"](["=a", "b"], [], False)) == "'=a,b\n"
 
 
 @pytest.mark.parametrize("format_", ["json", "jsonl"])
 def test_programs_get_what_is_there(format_: str) -> None:
-    assert '"=1"' in "".join(serialized(format_, ["a"], [["=1"]]))
+    assert '"=1"' in "".join(TEXTS[format_](["a"], [["=1"]], False))

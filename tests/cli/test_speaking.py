@@ -362,7 +362,7 @@ def test_completion_completes(tmp_path: Path) -> None:
     asking = {"_BATCHRUN_COMPLETE": "bash_complete", "COMP_WORDS": "batchrun s", "COMP_CWORD": "1"}
     with process("", cwd=tmp_path, environment=asking) as asked:
         out, err = asked.communicate(timeout=120)
-    assert out.split() == ["plain,submit", "plain,status", "plain,sync", "plain,simulate"]
+    assert out.split() == ["plain,submit", "plain,status", "plain,sync", "plain,schema", "plain,simulate"]
     assert err == ""
 
 

@@ -34,7 +34,8 @@ from failure_bench import (
     streamed,
 )
 
-from batchrun.cli.doctor_checks import Verdict, ask_about_one
+from batchrun.cli.doctor.api import ask_about_one
+from batchrun.cli.doctor.check import Subject, Verdict
 from batchrun.planning.api_lookups import NO_MODELS, count_online, notices_online
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.batch_parsing import result_from
@@ -242,7 +243,7 @@ def test_a_look_up_that_fails_stops_nothing(name: str) -> None:
     notices = asyncio.run(notices_online(api, ["claude-x", "claude-y"], today=today))
     assert notices == ((NO_MODELS,) if name in MISSING else ())
     with pytest.raises(AttemptError):
-        asyncio.run(ask_about_one(api, "claude-x", today=today))
+        asyncio.run(ask_about_one(api, "claude-x", Subject(None, None, False, today)))
 
 
 def test_only_a_404_that_names_the_model_speaks_of_the_model() -> None:
@@ -252,4 +253,5 @@ def test_only_a_404_that_names_the_model_speaks_of_the_model() -> None:
     notices = asyncio.run(notices_online(api, ["claude-x"], today=today))
 
     assert notices == ("the API has no model claude-x for this key",)
-    assert asyncio.run(ask_about_one(api, "claude-x", today=today)).verdict is Verdict.BROKEN
+    (check,) = asyncio.run(ask_about_one(api, "claude-x", Subject(None, None, False, today)))
+    assert check.verdict is Verdict.BROKEN

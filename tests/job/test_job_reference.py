@@ -7,7 +7,7 @@ import pytest
 
 from batchrun.job.field_types import ArrayField, EnumField, NumberField, ObjectField, TextField
 from batchrun.job.load import load_job
-from batchrun.job.scaffold import scaffold
+from batchrun.job.scaffold import SOURCES, scaffold
 from batchrun.job.schema_lookup import keys_of, sections
 from batchrun.job.spec import ExampleSection, JobSpec
 from batchrun.planning.request_template import RequestTemplate
@@ -113,11 +113,11 @@ def test_the_samples_of_checks_load(tmp_path):
     assert checks[0].severity == "error", "a sample said to be the default is not"
 
 
-@pytest.mark.parametrize("source", ["files", "duckdb"])
+@pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("name", ["contracts", "my-job_2"])
 def test_a_new_job_loads(tmp_path, name, source):
     path = tmp_path / "job.toml"
-    path.write_text(scaffold(name, source))
+    path.write_text(scaffold(name, SOURCES[source], path="job.toml", schema="job.schema.json"))
     job = load_job(path)
     assert (job.spec.job.name, job.spec.source.type) == (name, source)
     assert job.spec.budget.max_cost_nusd == 5_000_000_000

@@ -106,3 +106,10 @@ def test_votes(load, mode, votes, problem):
         load(f'{mode}"\nvotes = {votes} # "')
     assert problem in told.value.rendered
     assert f"votes = {votes}" in told.value.rendered
+
+
+def test_all_problems_of_the_section_are_told_at_once(load):
+    with pytest.raises(JobFileError) as raised:
+        load('xml"\nvotes = 2\nunsupported = "null"\ngroups = 9\n# "')
+    told = [problem.message.partition(":")[0] for problem in raised.value.problems]
+    assert sorted(told) == ["`output.groups`", "`output.unsupported`", "`output.votes`"]

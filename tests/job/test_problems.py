@@ -73,7 +73,7 @@ FIELD = 'title = { type = "string?" }'
 PROMPT = 'user = "{{ doc.text }}"'
 ALL_TABLES = (
     "job, source, model, prompt, output, cascade, run, pilot, tune, batch, limits, budget, retry, store, gold, check,"
-    " review"
+    " review, report, metrics, notify"
 )
 CASCADE = '[cascade]\nmodels = ["claude-sonnet-5-5", "b"]'
 
@@ -136,8 +136,8 @@ CASES = {
         "max_tokens = 1024", 'max_tokens = 2048\nthinking = "enabled"\nbudget_tokens = 1023', [
         ("10:17", "`model.budget_tokens`: input should be at least 1024, got 1023", None),
     ]),
-    "later table": ("[budget]", "[notify]\n[budget]", [
-        ("13:1", "unknown table [notify]", f"known here: version, {ALL_TABLES}"),
+    "later table": ("[budget]", "[archive]\n[budget]", [
+        ("13:1", "unknown table [archive]", f"known here: version, {ALL_TABLES}"),
     ]),
     "later key": ("[budget]", '[run]\npriority = "low"\n[budget]', [
         ("14:1", "unknown key `priority` in [run]",
@@ -167,7 +167,8 @@ CASES = {
     ]),
     "not a table": ("[job]\n", "run = 3\n[job]\n", [("1:7", "`run`: input should be a table, got 3", None)]),
     "source type": ('"files"', '"file"', [
-        ("4:8", '`source.type`: input should be "files", "table" or "duckdb", got "file"', 'did you mean "files"?'),
+        ("4:8", '`source.type`: input should be "files", "table", "duckdb" or "memory", got "file"',
+         'did you mean "files"?'),
     ]),
     "no source type": ('type = "files"\n', "", [
         ("3:1", "`source`: a source needs a `type`", 'type = "files", type = "table" or type = "duckdb"'),

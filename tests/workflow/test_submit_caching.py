@@ -11,11 +11,12 @@ from scripted_provider import ScriptedProvider, answer, status
 from trial_project import TrialProject
 
 from batchrun.catalog.price_table import load_prices
-from batchrun.cli.views.summary_text import cache_fields, cache_words
+from batchrun.cli.views.summary_text import cache_words
 from batchrun.planning.selection import Selection
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.reply import Reply, ReportedLimit, ReportedLimits
+from batchrun.report.summary_json import cache_fields
 from batchrun.request import Request
 from batchrun.simulator.batches.life import ServiceTerms
 from batchrun.simulator.faults.profiles import PROFILES

@@ -15,11 +15,12 @@ from scripted_provider import ScriptedProvider, answer
 from trial_project import TrialProject, caller_of
 
 from batchrun.cli.interrupts import run_async
-from batchrun.cli.views.cascade_text import calibration_as_json, promise_lines, threshold_words
+from batchrun.cli.views.cascade_text import promise_lines, threshold_words
 from batchrun.errors import ExitCode, Refused, Stopped
 from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
 from batchrun.reply import Reply
+from batchrun.report.summary_json import calibration_as_json
 from batchrun.request import Request
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
 from batchrun.strategy.plan import Plan

@@ -1,5 +1,6 @@
 """A tune from its plan to its verdict: what is sent, what is named, and what stays untouched."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,11 @@ from trial_project import TrialProject, caller_of
 
 from batchrun.cli.interrupts import run_async
 from batchrun.errors import ExitCode, Refused, UsageProblem
+from batchrun.quality.tune.frontier import Frontier
 from batchrun.quality.tune.verdict import Ending, Row, State
+from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.tunes import Tunes
+from batchrun.strategy.plan_record import from_json
 from batchrun.workflow.open_job import SubmitOptions
 from batchrun.workflow.tune import Tune, TuneReport
 from batchrun.workflow.tune_plan import TunePlan, open_tune, plan_tune
@@ -101,6 +106,13 @@ def test_the_cheapest_that_holds_is_named_and_nothing_is_sent_or_touched_twice(t
     assert (again.asked, summary.exit_code) == ([], ExitCode.OK)  # the tune has paid for all of them
     assert set(project.statuses().values()) == {"succeeded"}
     assert project.ask("select ended_at is not null from tunes") == [(1,)]
+    with Ledger.read(project.ledger_path) as ledger:  # the reports of the job's runs show what the tune has found
+        kept = from_json(Frontier, Tunes(ledger, "trial").frontier(until=time.time()) or "")
+        assert Tunes(ledger, "trial").frontier(until=0) is None
+    assert (kept.target, kept.ending, kept.chosen) == (0.9, "found", report.verdict.row.setting.words)
+    assert [one.state for one in kept.points] == ["dropped", "chosen", "not judged"]
+    assert kept.points[1].accuracy == report.verdict.row.standing.accuracy
+    assert kept.points[1].cost_nusd == report.verdict.row.price_nusd()
 
 
 def test_without_labels_the_strongest_answers_all_and_again_some(tune):

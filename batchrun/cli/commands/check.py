@@ -1,6 +1,5 @@
 """`batchrun check`: whether the output is as the job file says it must be."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import click
 from batchrun.cli.options import LEDGER, speaking
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode, UsageProblem
+from batchrun.escaping import readable_json
 
 
 @click.command()
@@ -49,7 +49,7 @@ def check(job: str, *, junit: Path | None, simulate: bool, ledger: Path | None, 
         write_text((junit_xml(results, job=story.job),), junit, terminal)
     if terminal.json:
         fields = {"job": story.job, "run": story.run_id, "simulated": story.simulated, "exit_code": int(exit_code)}
-        terminal.result(json.dumps({**fields, "checks": [asdict(one) for one in results]}))
+        terminal.result(readable_json({**fields, "checks": [asdict(one) for one in results]}))
     elif exit_code or not terminal.quiet:
         terminal.result(checks_as_text(results, story.job, terminal, simulated=story.simulated))
     return exit_code

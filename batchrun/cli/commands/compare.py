@@ -1,7 +1,6 @@
 """`batchrun compare`: two runs side by side."""
 
-import json
-from collections import deque
+from functools import partial
 from pathlib import Path
 
 import click
@@ -9,6 +8,7 @@ import click
 from batchrun.cli.options import LEDGER, speaking
 from batchrun.cli.views.format import count
 from batchrun.cli.views.terminal import Terminal
+from batchrun.escaping import readable_json
 
 
 @click.command()
@@ -39,27 +39,21 @@ def compare(
     batchrun compare cheap strong -o changes.csv
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.export_changes import number, write_changes
-    from batchrun.cli.find_run import found_run, same_run
+    from batchrun.cli.find_run import found_run
     from batchrun.cli.views.comparison_json import comparison_as_json
     from batchrun.cli.views.comparison_text import comparison_as_text, next_lines
-    from batchrun.quality.compared_runs import compared_run, comparison_by, readable_job
-    from batchrun.store.reports.run_answers import run_answers
+    from batchrun.quality.compared_runs import compared_runs, readable_job
 
     with (
         found_run(before, ledger, simulated=simulate) as old,
         found_run(now, ledger, simulated=simulate) as new,
     ):
-        if old.story.run_id == new.story.run_id:
-            raise same_run(new.story)
-        runs = compared_run(old.ledger, old.story), compared_run(new.ledger, new.story)
-        comparison = comparison_by(filter(None, map(readable_job, (new.job_path, old.job_path))), new.ledger)
-        answers = (run_answers(found.ledger, found.story.run_no) for found in (old, new))
-        changes = comparison.changes(*answers)
-        if output:
-            write_changes(changes, output)
-        deque(changes, maxlen=0)  # those that nobody has taken are counted all the same
+        jobs = filter(None, map(readable_job, (new.job_path, old.job_path)))
+        take = partial(write_changes, output=output) if output else iter
+        compared = compared_runs((old.ledger, old.story), (new.ledger, new.story), jobs, take)
+    comparison, runs = compared.comparison, compared.runs
     if terminal.json:
-        terminal.exact(json.dumps(comparison_as_json(comparison, runs), default=number) + "\n")
+        terminal.exact(readable_json(comparison_as_json(comparison, runs), default=number) + "\n")
         return
     options = [*([f"--ledger={ledger}"] if ledger else []), *(["--simulate"] if simulate else [])]
     terminal.result(comparison_as_text(comparison, runs, terminal))

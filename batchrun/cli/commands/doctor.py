@@ -1,4 +1,4 @@
-"""`batchrun doctor`: whether everything around the jobs is in order, and the table of prices."""
+"""`batchrun doctor`: whether everything around a job is in order, and the table of prices."""
 
 from pathlib import Path
 
@@ -10,25 +10,33 @@ from batchrun.errors import ExitCode
 
 
 @click.command()
+@click.argument("job", required=False, type=click.Path(path_type=Path, dir_okay=True))
 @click.option("--prices", is_flag=True, help="The table of prices instead: where it is from, how old, what changes.")
 @click.option("--forget-limits", is_flag=True, help="Forget what earlier runs learnt of the rate limits, and say what.")
 @click.option("--offline", is_flag=True, help="Ask nothing of the network.")
 @LEDGER
 @speaking
-def doctor(*, prices: bool, forget_limits: bool, offline: bool, ledger: Path | None, terminal: Terminal) -> int:
-    """Check Python and packages, vocabulary, prices, key, the project's ledger, and the models of its last runs.
+def doctor(
+    job: Path | None, *, prices: bool, forget_limits: bool, offline: bool, ledger: Path | None, terminal: Terminal
+) -> int:
+    """Check what a job needs: packages, job file, documents, ledger, output, key, address, clock, models, limits.
 
-    Only --forget-limits changes anything, and nothing that costs money is sent. Exit 5 if something is broken.
+    Without JOB: the project's ledger, and the models of its last runs. Whatever is not in order has a line `fix:`.
+    Only --forget-limits changes anything, and nothing that costs money is sent. Exit 5 if something is broken, and 2
+    if the job file is.
     BATCHRUN_PRICES names a file whose rows replace those of the built-in table of prices, for all jobs that name none.
 
     \b
     batchrun doctor
-    batchrun doctor --offline
+    batchrun doctor jobs/contracts.toml
+    batchrun doctor jobs/contracts.toml --offline
     batchrun doctor --prices
     batchrun doctor --forget-limits
     """  # noqa: D301 - \b makes click keep the lines
-    from batchrun.cli.doctor_checks import Verdict, checks, show_checks
+    from batchrun.cli.doctor.check import Verdict
+    from batchrun.cli.doctor.examination import examine
     from batchrun.cli.learned_limits import forget_learned, show_forgotten
+    from batchrun.cli.views.doctor_text import show_checks
     from batchrun.cli.views.price_text import show_prices
     from batchrun.workflow.job_models import common_prices, utc_today
 
@@ -39,6 +47,9 @@ def doctor(*, prices: bool, forget_limits: bool, offline: bool, ledger: Path | N
     if forget_limits:
         show_forgotten(forget_learned(ledger), terminal)
         return ExitCode.OK
-    found = checks(ledger, offline=offline, today=today)
+    found = examine(job, ledger, offline=offline, today=today)
     show_checks(found, terminal)
-    return ExitCode.ENVIRONMENT if any(one.verdict is Verdict.BROKEN for one in found) else ExitCode.OK
+    broken = {one.name for one in found if one.verdict is Verdict.BROKEN}
+    if "job file" in broken:
+        return ExitCode.USAGE
+    return ExitCode.ENVIRONMENT if broken else ExitCode.OK

@@ -1,20 +1,21 @@
 """`batchrun eval`: how right the answers of a run are, by gold labels."""
 
-import json
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
-from batchrun.cli.options import LEDGER, ShareOption, speaking
+from batchrun.cli.options import LEDGER, FiniteRange, speaking
 from batchrun.cli.views.terminal import Terminal
-from batchrun.errors import ExitCode, UsageProblem
+from batchrun.errors import ExitCode
+from batchrun.escaping import readable_json
 
 
 @click.command()
 @click.argument("run", default="last")
 @click.option(
     "--fail-under",
-    type=ShareOption(0, 1),
+    type=FiniteRange(0, 1),
     metavar="SHARE",
     help="Exit 1 unless so many answers are right, such as 0.95: the lower bound counts.",
 )
@@ -36,31 +37,22 @@ def eval(  # noqa: A001 - click names the command after the function
     batchrun eval last --against 8f3c
     """  # noqa: D301 - \b makes click keep the lines
     from batchrun.cli.export_changes import number
-    from batchrun.cli.find_run import found_run, same_run
+    from batchrun.cli.find_run import found_run
     from batchrun.cli.views.evaluation_text import evaluation_as_json, evaluation_as_text
-    from batchrun.quality.evaluate import evaluate, labelled_answers
-    from batchrun.quality.gold import gold_needed, known_labels
+    from batchrun.quality.evaluate import evaluated_run
     from batchrun.store.job_files import read_job
 
-    with found_run(run, ledger, simulated=simulate) as found:
-        job = read_job(found.job_path)
-        if (labels := known_labels(job, found.ledger)) is None:
-            raise gold_needed(job)
-        held = labelled_answers(job, labels, found.ledger, found.story.run_no)
-        if not held.matched:
-            raise UsageProblem(
-                f"no document of the run {found.story.run_id} has labels in {labels.file}.",
-                hint="the ids in the labels are those that `batchrun results` shows as doc_id",
-            )
-        before = None
-        if against:
-            with found_run(against, ledger, simulated=simulate) as other:
-                if other.story.run_id == found.story.run_id:
-                    raise same_run(found.story)
-                before = other.story, labelled_answers(job, labels, other.ledger, other.story.run_no)
-        evaluation = evaluate(job, found.story, held, against=before, fail_under=fail_under)
+    with ExitStack() as stack:
+        found = stack.enter_context(found_run(run, ledger, simulated=simulate))
+        other = stack.enter_context(found_run(against, ledger, simulated=simulate)) if against else None
+        evaluation = evaluated_run(
+            read_job(found.job_path),
+            (found.ledger, found.story),
+            against=(other.ledger, other.story) if other else None,
+            fail_under=fail_under,
+        )
     if terminal.json:
-        terminal.exact(json.dumps(evaluation_as_json(evaluation), default=number) + "\n")
+        terminal.exact(readable_json(evaluation_as_json(evaluation), default=number) + "\n")
     else:
         terminal.result(evaluation_as_text(evaluation, terminal))
     return ExitCode.SOME_FAILED if evaluation.fails else ExitCode.OK

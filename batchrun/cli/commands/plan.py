@@ -1,7 +1,6 @@
 """`batchrun plan`: what a submit would do and cost. Nothing is sent."""
 
 import contextlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from batchrun.cli.options import (
 from batchrun.cli.plan_file import MOST_ONLINE
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
+from batchrun.escaping import readable_json
 from batchrun.planning.selection import Selection
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ MOST_GUESSED = 1_000
     metavar="FILE",
     help="Compare with an earlier plan that -o has written.",
 )
+@click.option("--format", "form", type=click.Choice(["text", "md"]), default="text", help="md: a comment for GitHub.")
 @EXACT
 @READING_AGAIN
 @REASK
@@ -76,6 +77,7 @@ def plan(
     output: Path | None,
     online: int | None,
     compare: Path | None,
+    form: str,
     exact: bool,
     rescan: bool,
     reread: bool,
@@ -100,13 +102,16 @@ def plan(
     from batchrun.cli.interrupts import run_async
     from batchrun.cli.next_command import typed_command
     from batchrun.cli.plan_file import read_plan, write_plan
+    from batchrun.cli.views.format import key_fields
     from batchrun.cli.views.plan_differences import compare_fields, differences
     from batchrun.cli.views.plan_json import plan_as_json
     from batchrun.cli.views.plan_text import document_lines, plan_as_text
+    from batchrun.cli.views.progress import Progress
     from batchrun.planning.planner import ONLINE
     from batchrun.workflow.open_job import SubmitOptions, open_job
 
     earlier = read_plan(compare, job=job) if compare else None
+    progress = Progress(terminal, "auto")
     options = SubmitOptions(
         max_cost_nusd=max_cost,
         partial_answers=partial_answers,
@@ -117,24 +122,30 @@ def plan(
         rereads=reread,
         reasks_all=reask == "all",
         typed=typed_command(),
+        planning=progress.planning,
     )
     with (
         open_job(job, simulated=simulate is not None, to_run=False) as opened,
         counter_of(online, simulate, terminal) as counter,
     ):
         planner = opened.planner(options)
-        made = run_async(planner.plan(selection, counter=counter, online=online or ONLINE))
+        with contextlib.closing(progress):
+            made = run_async(planner.plan(selection, counter=counter, online=online or ONLINE))
         refused = opened.obstacle(made)
         guessed = planner.planned.guessed_encodings(limit=MOST_GUESSED)
         fields = plan_as_json(made, opened, refused) | {
             "online": online,
-            "guessed_encodings": [{"id": doc_id, "encoding": encoding} for doc_id, encoding in guessed],
+            "guessed_encodings": [{**key_fields(doc_id), "encoding": encoding} for doc_id, encoding in guessed],
         }
         if output:
             write_plan(fields, output)
         found = differences(earlier, fields, path=compare, job=job) if compare and earlier else []
-        if terminal.json:
-            click.echo(json.dumps(fields | ({"compare": compare_fields(found)} if compare else {}), indent=2))
+        if form == "md" and not terminal.json:
+            from batchrun.cli.views.plan_markdown import plan_as_markdown
+
+            terminal.exact(plan_as_markdown(made, opened, refused) + "\n")
+        elif terminal.json:
+            terminal.result(readable_json(fields | ({"compare": compare_fields(found)} if compare else {}), indent=2))
         else:
             for line in document_lines(planner.planned.each()) if terminal.verbose else ():
                 terminal.result(line)

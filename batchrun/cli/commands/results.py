@@ -10,19 +10,19 @@ from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import UsageProblem
 from batchrun.planning.selection import Selection
 
-ENDINGS = {".csv": "csv", ".jsonl": "jsonl", ".json": "json", ".parquet": "parquet"}
+FORMATS = ("table", "csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx")
 
 
 @click.command()
 @click.argument("run", default="last")
 @click.option("--status", default="succeeded", show_default=True, metavar="A,B",
               help="The outcomes to show: `failed` for all failures, `all` for everything.")  # fmt: skip
-@click.option("--format", type=click.Choice(["table", "csv", "jsonl", "json", "parquet"]),
+@click.option("--format", type=click.Choice(FORMATS, case_sensitive=False),
               help="The default follows the ending of --output; without --output it is a table.")  # fmt: skip
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to a file instead of stdout."
-)
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False),
+              help="Write to a file instead of stdout; the ending says the format, such as .xlsx.")  # fmt: skip
 @click.option("--columns", metavar="A,B", help="Show only these columns.")
+@click.option("--all-columns", is_flag=True, help="In a table, show also model, attempts, evidence and the like.")
 @click.option("--doc", metavar="ID", help="Show one document in full: its answer, its attempts, its evidence.")
 @click.option("--raw", is_flag=True, help="With --doc: show the reply as it came.")
 @click.option("--prompt", is_flag=True, help="With --doc: show the request as it was sent.")
@@ -39,6 +39,7 @@ def results(
     format: str | None,  # noqa: A002 - click names the variable after it
     output: Path | None,
     columns: str | None,
+    all_columns: bool,
     doc: str | None,
     raw: bool,
     prompt: bool,
@@ -54,30 +55,33 @@ def results(
     \b
     batchrun results contracts
     batchrun results last --status failed
-    batchrun results contracts -o contracts.parquet
+    batchrun results contracts -o contracts.xlsx
     batchrun results contracts --doc sample_data/contracts/nda-helios-meridian.txt
     """  # noqa: D301 - \b makes click keep the lines
-    from batchrun.cli.export import Export, export
+    from batchrun.cli.export import export
+    from batchrun.cli.export_formats import chosen_format
+    from batchrun.cli.export_rows import Export
     from batchrun.cli.find_run import found_run
     from batchrun.cli.views.document_text import DocumentView, show_document
 
-    for_rows = {"--format": format, "--output": output, "--columns": columns}
+    for_rows = {"--format": format, "--output": output, "--columns": columns, "--all-columns": all_columns}
     if problem := misplaced(doc, for_rows, raw=raw, prompt=prompt, attempt=attempt):
         raise problem
+    wanted_format = chosen_format(output, format) or ("json" if terminal.json else "table")
     with found_run(run, ledger, simulated=simulate, with_rows=True) as found:
         if doc is not None:
             show_document(found, doc, DocumentView(raw, prompt, attempt), terminal)
             return
-        default = ENDINGS.get(output.suffix, "csv") if output else "json" if terminal.json else "table"
         wanted = Export(
             # A run's id means the documents of the run. The job's name, or `last`, means all documents of the job.
             run_id=None if run in {"last", found.story.job} or run.endswith(".toml") else found.story.run_id,
             statuses=tuple(word.strip() for word in status.split(",")),
             selection=selection,
             columns=tuple(name.strip() for name in columns.split(",")) if columns else (),
-            format=format or default,
+            format=wanted_format,
             output=output,
             raw_cells=raw_cells,
+            all_columns=all_columns,
         )
         export(found, wanted, terminal)
 

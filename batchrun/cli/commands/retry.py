@@ -7,6 +7,7 @@ from typing import Unpack
 import click
 
 from batchrun.cli.options import (
+    LEAVING,
     LEDGER,
     MAX_COST,
     PARTIAL,
@@ -41,6 +42,7 @@ DEFAULT = ",".join(RETRIED)
 @PARTIAL_ANSWERS
 @RUNNING
 @WATCHING
+@LEAVING
 @LEDGER
 @selecting
 @speaking

@@ -2,7 +2,7 @@
 
 import click
 
-from batchrun.cli.options import PROFILES
+from batchrun.cli.options import PROFILES, FiniteRange
 
 
 @click.group()
@@ -13,9 +13,7 @@ def simulate() -> None:
 @simulate.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8321, show_default=True, help="0: any free one.")
 @click.option("--profile", type=click.Choice(PROFILES), default=PROFILES[0], show_default=True)
-@click.option(
-    "--speed", type=click.FloatRange(min=0.01), default=1.0, show_default=True, help="The speed of the clock."
-)
+@click.option("--speed", type=FiniteRange(min=0.01), default=1.0, show_default=True, help="The speed of the clock.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The seed of faults and latencies.")
 def serve(*, port: int, profile: str, speed: float, seed: int) -> None:
     """Serve until Ctrl-C.

@@ -8,6 +8,7 @@ import click
 
 from batchrun.cli.options import (
     EXACT,
+    LEAVING,
     MAX_COST,
     NEXT,
     PARTIAL,
@@ -65,6 +66,7 @@ class SubmitCommand(JobCommand):
 @RUNNING
 @SIMULATE
 @WATCHING
+@LEAVING
 @NEXT
 @selecting
 @speaking

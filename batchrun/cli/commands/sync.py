@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from batchrun.cli.options import LEDGER, speaking
+from batchrun.cli.options import LEDGER, FiniteRange, speaking
 from batchrun.cli.views.format import count
 from batchrun.cli.views.terminal import Terminal
 
@@ -14,7 +14,7 @@ from batchrun.cli.views.terminal import Terminal
 @click.option("--simulate", is_flag=True, help="Look only at simulated runs.")
 @click.option(
     "--wait",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=10.0,
     show_default=True,
     help="Seconds to wait for the file.",

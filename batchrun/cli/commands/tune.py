@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import click
 
-from batchrun.cli.options import JOB, SIMULATE, DollarsOption, JobCommand, ShareOption, speaking
+from batchrun.cli.options import JOB, SIMULATE, DollarsOption, FiniteRange, JobCommand, speaking
 from batchrun.cli.views.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=JobCommand)
 @JOB
-@click.option("--target", type=ShareOption(0, 1, min_open=True, max_open=True), metavar="SHARE",
+@click.option("--target", type=FiniteRange(0, 1, min_open=True, max_open=True), metavar="SHARE",
               help="The share of right fields that the setting must hold, such as 0.95.")  # fmt: skip
 @click.option("--documents", type=click.IntRange(min=1), metavar="N",
               help="How many documents a setting is tried on at most.")  # fmt: skip

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from batchrun.budget.cap_text import cap_usage_text, quantity
-from batchrun.budget.caps import Cap, Of, Origin, Per
+from batchrun.budget.caps import Of, Origin, Per
 from batchrun.catalog.money import dollars
-from batchrun.cli.views.format import count, interval_fields, with_bounds
+from batchrun.cli.views.format import count, with_bounds
 from batchrun.execution.failure_messages import BudgetReached, to_finish
+from batchrun.report.summary_json import cap_as_json
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import too_small, upper
 from batchrun.workflow.summary import Summary
@@ -35,15 +36,6 @@ def caps_as_json(plan: Plan) -> list[dict[str, Any]]:
     return [*(cap_as_json(cap_usage.cap, cap_usage.remaining) for cap_usage in plan.cap_usages), *document]
 
 
-def cap_as_json(cap: Cap, remaining: int | None) -> dict[str, Any]:
-    """One cap for programs, with `remaining` of what the cap counts; None if the remainder is not known."""
-    unit = 1 if cap.of is Of.TOKENS else 1e9
-    return {
-        "per": str(cap.per), "counts": str(cap.of), "model": cap.model, "tag": cap.tag, "limit": cap.limit / unit,
-        "left": None if remaining is None else remaining / unit, "key": cap.key, "of": str(cap.origin),
-    }  # fmt: skip
-
-
 def left_lines(summary: Summary) -> Iterator[str]:
     """What a run that reached a cap leaves undone, the cost of the remaining documents, and how to go on."""
     if summary.remaining is None or not isinstance(summary.halted, BudgetReached):
@@ -65,14 +57,3 @@ def needed(summary: Summary) -> int | None:
     if halted.cap.of is Of.TOKENS:
         return totals.tokens + left.upper_tokens + summary.plan.worst_tokens
     return totals.cost_nusd + totals.held_nusd + left.upper_nusd + summary.plan.worst_nusd
-
-
-def left_fields(summary: Summary) -> dict[str, Any]:
-    """What a reached cap leaves undone, for programs; no field if no cap was reached."""
-    if summary.remaining is None or not isinstance(summary.halted, BudgetReached):
-        return {}
-    return {
-        "left": summary.remaining.documents,
-        "left_usd": interval_fields(summary.remaining.cost_usd),
-        "cap": cap_as_json(summary.halted.cap, None),
-    }

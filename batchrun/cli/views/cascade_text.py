@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from batchrun.catalog.money import dollars
-from batchrun.cli.views.format import count, interval_fields
+from batchrun.cli.views.format import count
 from batchrun.escaping import escape_control
 from batchrun.planning.cascade_threshold import begun_calibration
+from batchrun.report.summary_json import calibration_as_json, interval_fields
 from batchrun.statistics.audit import RISK
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration, calibration_of
 from batchrun.store.ledger.cascades import Escalations
@@ -74,19 +75,6 @@ def promise_lines(calibration: CascadeCalibration | None, models: Sequence[str])
     return [f"           {line}" for line in promise_words(calibration, models)] if calibration else []
 
 
-def calibration_as_json(calibration: CascadeCalibration) -> dict[str, Any]:
-    """What a calibration has found, for programs. `threshold` is None if every answer is accepted."""
-    return {
-        "max_difference": calibration.max_difference,
-        "confidence": 1 - RISK,
-        "threshold": None if calibration.below == math.inf else calibration.below,
-        "documents": calibration.documents,
-        "calibrated": calibration.asked,
-        "accepted": calibration.accepted,
-        "differing": calibration.differing,
-    }
-
-
 def step_words(step: Step) -> str:
     """How many of one model's answers are expected to go on to the next model."""
     share = step.share.expected
@@ -131,11 +119,3 @@ def escalated_lines(escalations: Sequence[Escalations]) -> list[str]:
             f" ({share:.1f}%) passed to the next model" + (f": {reasons}" if reasons else "")
         )
     return lines
-
-
-def escalations_as_json(escalations: Sequence[Escalations]) -> list[dict[str, Any]]:
-    """What the cascade did, for programs."""
-    return [
-        {"model": one.model, "answers": one.answers, "escalated": one.escalated, "reasons": dict(one.reasons)}
-        for one in escalations
-    ]

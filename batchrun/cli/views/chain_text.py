@@ -1,6 +1,5 @@
 """What a walk along the chain over settled attempts has found, as text and as JSON."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Self
 from batchrun.cli.next_command import command
 from batchrun.cli.views.format import below_here, count
 from batchrun.cli.views.terminal import Terminal
-from batchrun.escaping import escape_control
+from batchrun.escaping import escape_control, readable_json
 from batchrun.store.ledger.chain import Break, Flaw, Walk
 from batchrun.store.ledger.ledger import Ledger
 
@@ -62,7 +61,7 @@ class Verified:
 def show(verified: Verified, terminal: Terminal) -> None:
     """Print what was found; with -q only what is wrong."""
     if terminal.json:
-        terminal.result(json.dumps(as_json(verified)))
+        terminal.result(readable_json(as_json(verified)))
     elif not verified.holds or not terminal.quiet:
         stamp = terminal.simulated_stamp(verified.simulated)
         terminal.result(f"{stamp}ledger {ledger_name(verified)}\n" + "\n".join(lines(verified)))

@@ -4,11 +4,11 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from batchrun.cli.views.metrics_text import percentile_fields
 from batchrun.job.decisive_keys import changed_keys
 from batchrun.quality.compared_runs import ComparedRun
 from batchrun.quality.comparison import Comparison, FieldComparison
 from batchrun.quality.gold_change import GoldChange
+from batchrun.report.summary_json import percentile_fields
 from batchrun.statistics.drift import Drift
 
 

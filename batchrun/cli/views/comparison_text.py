@@ -9,7 +9,6 @@ from batchrun.catalog.money import dollars
 from batchrun.cli.export_changes import as_json
 from batchrun.cli.next_command import command
 from batchrun.cli.views.format import WIDTH, count, cut, table, tokens
-from batchrun.cli.views.metrics_text import brief
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control, shown_path
 from batchrun.job.decisive_keys import DIGEST, ChangedKey, changed_keys
@@ -18,6 +17,7 @@ from batchrun.quality.comparison import Change, Comparison, FieldComparison
 from batchrun.quality.gold_change import ALPHA, GoldChange
 from batchrun.quality.scores import ENOUGH_DOCUMENTS
 from batchrun.statistics.drift import Drift, DriftLevel
+from batchrun.wording import brief
 
 MOST_FIELDS, MOST_KEYS = 20, 10
 """How many fields and keys are shown."""

@@ -1,7 +1,6 @@
 """What was spent, for people and for programs. Groups are written one by one, because there may be many."""
 
 import heapq
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
@@ -11,7 +10,7 @@ from batchrun.catalog.price import PriceRow
 from batchrun.cli.views.format import about, count, cut
 from batchrun.cli.views.price_text import per_million
 from batchrun.cli.views.terminal import Terminal
-from batchrun.escaping import escape_control
+from batchrun.escaping import escape_control, readable_json
 from batchrun.store.reports.costs import NAMES, By, ClassCosts, Costs, Spending, UsedPrice
 
 MOST_ON_A_TERMINAL = 50
@@ -150,13 +149,13 @@ def price_words(row: PriceRow) -> str:
 
 def show_as_json(costs: Costs, by: By, *, simulated: bool, terminal: Terminal) -> None:
     """Write one object piece by piece, with a row on each line. Fields may be added, and none is renamed."""
-    head = json.dumps({"v": 1, "by": f"{by}:{costs.tag}" if by is By.TAG else by, "simulated": simulated})
+    head = readable_json({"v": 1, "by": f"{by}:{costs.tag}" if by is By.TAG else by, "simulated": simulated})
     terminal.exact(f'{head[:-1]}, "rows": [')
     for number, group in enumerate(costs.groups(by)):
         named = dict(zip(NAMES[by], group.names, strict=True))
-        terminal.exact(("," if number else "") + "\n" + json.dumps({**named, **spending_fields(group)}))
+        terminal.exact(("," if number else "") + "\n" + readable_json({**named, **spending_fields(group)}))
     prices = [price_fields(one) for one in costs.prices()]
-    tail = json.dumps({"total": spending_fields(costs.total()), "prices": prices, "cost_unknown": costs.adopted()})
+    tail = readable_json({"total": spending_fields(costs.total()), "prices": prices, "cost_unknown": costs.adopted()})
     terminal.exact(f"\n], {tail[1:]}\n")
 
 

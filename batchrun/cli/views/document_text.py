@@ -13,7 +13,7 @@ from batchrun.cli.views.origin_text import origin_lines, origins_of
 from batchrun.cli.views.request_text import show_request
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import UsageProblem
-from batchrun.escaping import escape_control
+from batchrun.escaping import escape_control, readable_json
 from batchrun.masking import masked
 from batchrun.store.reports.document_story import document_story
 
@@ -102,7 +102,7 @@ def _a_part(story: Mapping[str, Any]) -> str:
 def _show_story(found: FoundRun, story: Mapping[str, Any], terminal: Terminal) -> None:
     origins = origins_of(found, story)
     if terminal.json:
-        terminal.result(json.dumps({**story, **origins.as_json}, indent=2))
+        terminal.result(readable_json({**story, **origins.as_json}, indent=2))
         return
     for line in (*_answer_lines(found, story, terminal.width()), *origin_lines(origins, terminal.width())):
         terminal.result(line)

@@ -7,12 +7,13 @@ from typing import Any
 
 from batchrun.cli.views.comparison_json import gold_fields
 from batchrun.cli.views.comparison_text import gold_words
-from batchrun.cli.views.format import count, cut, interval_fields, labelled, table
+from batchrun.cli.views.format import count, cut, labelled, table
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
 from batchrun.estimation.interval import Interval
 from batchrun.quality.evaluate import Evaluation, GoldScores, WrongField
 from batchrun.quality.scores import ENOUGH_DOCUMENTS, Confused, FieldScore, Scores
+from batchrun.report.summary_json import scores_as_json
 
 MOST_NAMED = 5
 """How many ids of documents, and how many wrong fields of a document, are shown; JSON has all."""
@@ -181,25 +182,3 @@ def evaluation_as_json(evaluation: Evaluation) -> dict[str, Any]:
         "fail_under": evaluation.fail_under,
         "fails": evaluation.fails,
     }
-
-
-def gold_scores_as_json(gold: GoldScores | None) -> dict[str, Any] | None:
-    """What the summary tells of the labels, for programs; None without labels."""
-    if gold is None:
-        return None
-    return {"labels": gold.labels, **scores_as_json(gold.scores)} if gold.scores else {"problem": gold.problem}
-
-
-def scores_as_json(scores: Scores) -> dict[str, Any]:
-    """The scores of all fields together and of each field."""
-    return {
-        "documents": scores.documents,
-        "all_fields": score_fields(scores.pooled),
-        "fields": {field.name: score_fields(field) for field in scores.fields},
-    }
-
-
-def score_fields(field: FieldScore) -> dict[str, Any]:
-    """The score of one field, or of all; `greedy` counts documents with lists that are paired only about best."""
-    shares = {name: interval_fields(getattr(field, name)) for name in ("accuracy", "precision", "recall", "f1")}
-    return {name: value for name, value in asdict(field).items() if name != "name"} | shares

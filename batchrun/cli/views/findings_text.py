@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from batchrun.catalog.money import dollars
 from batchrun.cli.views.format import count, cut
 from batchrun.escaping import escape_control
+from batchrun.report.summary_json import STATUSES
 from batchrun.store.reports.evidence import LOOKED_AT, FieldEvidence, RunFindings
 
 MOST_FIELDS = 8
@@ -13,7 +14,6 @@ LONGEST_NAME = 40
 """How many characters of a field's name are shown."""
 MOST_DISAGREEING = 3
 """How many fields the line on votes names; programs get all."""
-STATUSES = ("exact", "close", "differs", "missing", "none", "no_text")
 
 
 def findings_lines(found: RunFindings) -> list[str]:
@@ -59,25 +59,3 @@ def field_words(field: FieldEvidence) -> str:
 def percent(share: float) -> str:
     """`91%`; a share is neither 0% nor 100% unless it is exactly that."""
     return f"{share:.0%}" if share in {0.0, 1.0} else f"{min(max(share, 0.01), 0.99):.0%}"
-
-
-def findings_fields(found: RunFindings | None) -> dict[str, object]:
-    """The same for programs, with all fields."""
-    return {
-        "evidence_answers": found.answers if found else 0,
-        "evidence": {field.field: evidence_fields(field) for field in found.fields} if found else {},
-        "mended": found.mended if found else 0,
-        "repairs": found.repairs if found else 0,
-        "repairs_usd": found.repairs_nusd / 1e9 if found else 0.0,
-        "nulled": found.nulled if found else 0,
-        "normalised": found.normalised if found else 0,
-        "voted": found.voted if found else 0,
-        "votes": found.votes if found else 0,
-        "agreement": {name: round(share, 4) for name, share in found.agreement.items()} if found else {},
-    }
-
-
-def evidence_fields(field: FieldEvidence) -> dict[str, object]:
-    """The number of values, the shares of their statuses, and how many values are not believed."""
-    shares = {status: round(field.share(status), 4) for status in STATUSES}
-    return {"values": field.values, **shares, "not_believed": field.disbelieved}

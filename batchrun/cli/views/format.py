@@ -4,22 +4,23 @@ import itertools
 import textwrap
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from batchrun.escaping import columns_of, escape_control
 from batchrun.estimation.interval import Interval
+from batchrun.wording import about, count, duration, tokens, utc
 
+__all__ = ["about", "count", "duration", "tokens", "utc"]  # what is for pages too is below the command line
 WIDTH = 100
 """How many columns a passage of somebody else's text has where there is no terminal."""
 MOST_LINES, MOST_CHARACTERS = 6, 1_200
 """How much is shown of somebody else's text under a label."""
 
 
-def count(number: int, noun: str, plural: str | None = None) -> str:
-    """`1 document`, `1,200 documents`."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+def key_fields(doc_id: str) -> dict[str, str]:
+    """Return the key of a document for programs: as `doc_id`, and for now as `id`, the name before."""
+    return {"doc_id": doc_id, "id": doc_id}
 
 
 def with_bounds(interval: Interval, shown: Callable[[float], str], *, width: int | None = None) -> str:
@@ -28,39 +29,9 @@ def with_bounds(interval: Interval, shown: Callable[[float], str], *, width: int
     return f"{mean}(90%: {shown(interval.low)} to {shown(interval.high)})"
 
 
-def interval_fields(interval: Interval) -> dict[str, float]:
-    """An interval for programs."""
-    return {name: round(value, 6) for name, value in asdict(interval).items()}
-
-
-def duration(seconds: float) -> str:
-    """`8 s`, `22 min`, `3 h 5 min`."""
-    if seconds < 90:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
-
-
 def hours(seconds: float) -> str:
     """`1 h`, `24 h`: whole hours, in which promises about batches are made."""
     return f"{seconds / 3600:.0f} h"
-
-
-def tokens(number: float) -> str:
-    """`950`, `12.3k`, `11.42M`."""
-    if number < 1_000:
-        return f"{number:.0f}"
-    return f"{number / 1e3:.1f}k" if number < 1e6 else f"{number / 1e6:.2f}M"
-
-
-def about(share: float) -> str:
-    """`about 70%`, `under 1%`."""
-    return f"about {share:.0%}" if share >= 0.005 else "under 1%"
-
-
-def utc(seconds: float | None) -> str:
-    """`2026-11-01 08:30`, or nothing for a time that the ledger does not have."""
-    return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
 
 
 def iso(seconds: float | None) -> str:

@@ -1,14 +1,14 @@
 """The log of a run's attempts: one JSON line for each attempt, without any text of documents or replies."""
 
 import contextlib
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Self
 
+from batchrun.cli.views.format import key_fields
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import UsageProblem
-from batchrun.escaping import escape_control
+from batchrun.escaping import escape_control, readable_json
 from batchrun.events import AttemptEnded, Event, RunStarted
 from batchrun.reply import Failure
 
@@ -66,9 +66,9 @@ class Log:
             self._terminal.event("attempt", **fields)
 
     def _write(self, fields: dict[str, object], file: BinaryIO) -> None:
-        line = ("\n" if self._torn else "") + json.dumps(fields) + "\n"
+        line = (("\n" if self._torn else "") + readable_json(fields) + "\n").encode()
         try:
-            written = file.write(line.encode("ascii"))
+            written = file.write(line)
         except OSError as error:
             self._trouble(error.strerror or str(error))
         else:
@@ -89,7 +89,7 @@ def attempt_fields(event: AttemptEnded, *, run_id: str | None, at: datetime) -> 
         "ts": f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03}Z",
         "run": run_id,
         "attempt": event.attempt_no,
-        "id": event.doc_id,
+        **key_fields(event.doc_id),
         "request": event.request_id,
         "model": event.model,
         "state": event.state,

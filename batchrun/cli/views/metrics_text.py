@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 
 from batchrun.cli.views.format import duration, table, tokens
 from batchrun.escaping import escape_control
+from batchrun.report.summary_json import share_fields
 from batchrun.store.ledger.records import MinuteUse, Waited
-from batchrun.store.ledger.run_metrics import Latencies, Percentiles
+from batchrun.store.ledger.run_metrics import Latencies
 from batchrun.store.reports.performance import Performance
-from batchrun.store.reports.utilisation import Shares, binding, minute_shares
+from batchrun.store.reports.utilisation import binding, minute_shares
 from batchrun.strategy.duration import Bound
+from batchrun.wording import brief
 
 SHOWN_MINUTES = 10
 LEAST_SHARE = 0.01
@@ -69,11 +71,6 @@ def waited_words(waits: Sequence[Waited]) -> str:
     return f"{' · '.join(shown)} (all requests together)" if shown else ""
 
 
-def brief(seconds: float) -> str:
-    """`45 ms`, `1.2 s`."""
-    return f"{seconds * 1000:.0f} ms" if seconds < 0.1 else duration(seconds)
-
-
 def minutes_table(minutes: Sequence[MinuteUse], *, width: int | None) -> str:
     """The last minutes, with what was sent and produced and with the share of each limit."""
     first = minutes[-1].minute - SHOWN_MINUTES + 1 if minutes else 0
@@ -100,32 +97,6 @@ def with_share(amount: str, share: float | None) -> str:
 
 
 # --- for programs
-
-
-def pace_fields(performance: Performance | None, retried: Mapping[str, int]) -> dict[str, object]:
-    """Speed, latency and waits as fields of an event."""
-    latencies = performance.latencies if performance else None
-    return {
-        "latency_s": percentile_fields(latencies.latency_s if latencies else None),
-        "first_byte_s": percentile_fields(latencies.first_byte_s if latencies else None),
-        "utilisation": share_fields(performance.shares) if performance else None,
-        "waits": {one.cause: round(one.seconds, 3) for one in performance.waits} if performance else {},
-        "retried": dict(retried),
-        "models": dict(performance.answered_by) if performance else {},
-    }
-
-
-def percentile_fields(percentiles: Percentiles | None) -> dict[str, float] | None:
-    """Seconds, to the millisecond."""
-    if percentiles is None:
-        return None
-    return {name: round(seconds, 3) for name, seconds in asdict(percentiles).items()}
-
-
-def share_fields(shares: Shares) -> dict[str, float | None]:
-    """The used share of each limit: 1.0 is the whole limit, and null means that no limit is known."""
-    limits = (bound for bound in Bound if bound is not Bound.LATENCY)
-    return {bound.name.lower(): round(shares[bound], 4) if bound in shares else None for bound in limits}
 
 
 def minute_fields(use: MinuteUse) -> dict[str, object]:

@@ -1,21 +1,21 @@
 """Where the answer for a document comes from: prompt, parts, attempts, changes and evidence."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
-from batchrun.answers.field_problems import field_of
 from batchrun.cli.find_run import FoundRun
 from batchrun.cli.views.attempt_text import attempt_lines, told_attempt
-from batchrun.cli.views.evidence_text import FieldEvidence, change_lines, evidence_lines, field_evidence
+from batchrun.cli.views.evidence_text import change_lines, evidence_lines
 from batchrun.cli.views.format import below_here, count, cut, labelled
-from batchrun.document import DocumentRef, Unreadable
+from batchrun.document import Unreadable
 from batchrun.escaping import escape_control
+from batchrun.workflow.asked_parts import AskedPart, asked_document, asked_parts, text_of
+from batchrun.workflow.evidence_context import SENDS_LESS, FieldEvidence, field_evidence
 from batchrun.workflow.prompt_version import PromptVersion, prompt_version
-from batchrun.workflow.read_again import AskedDocument, Reread, read_again
+from batchrun.workflow.read_again import read_again
 
 SHORT = 12
 """How many characters of a hash are shown to people."""
@@ -23,29 +23,6 @@ MOST_PARTS = 20
 """How many parts of a long document are listed; JSON has all."""
 MOST_CHANGES = 40
 """How many lines tell what was changed in the reply."""
-SENDS_LESS = "the job sends less of the document today"
-
-
-@dataclass(frozen=True, slots=True)
-class AskedPart:
-    """A document that was asked by itself: a whole one, or a part of a long one."""
-
-    number: int | None
-    """The number of the part; None for a document that is asked as a whole."""
-    story: Mapping[str, Any]
-    fields: frozenset[str] | None
-    """The fields of the answer that come from here; None for all fields."""
-
-    def of_fields(self, name: str) -> dict[str, Any]:
-        """Return findings of one kind, as far as they are about the fields that come from here."""
-        found = self.story["findings"].get(name, {})
-        return {path: one for path, one in found.items() if self.fields is None or field_of(path) in self.fields}
-
-    @property
-    def filled(self) -> frozenset[str]:
-        """The fields that are not null."""
-        output: dict[str, Any] = json.loads(self.story["output"] or "{}")
-        return frozenset(name for name, value in output.items() if value is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +68,6 @@ def origins_of(found: FoundRun, story: Mapping[str, Any]) -> Origins:
     )
 
 
-def asked_parts(story: Mapping[str, Any]) -> Iterator[AskedPart]:
-    """Yield what was asked by itself: the document, or the parts of a long one."""
-    if "parts" not in story:
-        yield AskedPart(None, story, None)
-        return
-    gave = defaultdict[int, set[str]](set)
-    for name, origin in (story["provenance"] or {}).items():
-        for number in origin["parts"]:
-            gave[number].add(name)
-    for part in story["parts"]:
-        yield AskedPart(part["number"], part, frozenset(gave[part["number"]]))
-
-
 def _evidence(found: FoundRun, parts: Iterable[AskedPart]) -> tuple[list[FieldEvidence], str | None]:
     """List the evidence, with lines of the documents, which are read again; also say why there are no such lines."""
     quoted = [part for part in parts if part.of_fields("evidence")]
@@ -118,21 +82,6 @@ def _evidence(found: FoundRun, parts: Iterable[AskedPart]) -> tuple[list[FieldEv
         return evidence, None
     reasons = (one.reason.partition("\n")[0] for one in read if isinstance(one, Unreadable))
     return evidence, next(reasons, SENDS_LESS)
-
-
-def text_of(document: Reread | Unreadable) -> str | None:
-    """Return the text of a document that was read again. Returns None without a text, and if it cannot be read."""
-    return None if isinstance(document, Unreadable) else document.text
-
-
-def asked_document(story: Mapping[str, Any]) -> AskedDocument:
-    """Return a document of the ledger as it is read again."""
-    return AskedDocument(
-        ref=DocumentRef(story["doc_id"], story["source"], story["place"]),
-        content_sha=story["content_sha"],
-        request_id=story["request_id"],
-        max_tokens=story["max_tokens"],
-    )
 
 
 def origin_lines(origins: Origins, width: int | None) -> Iterator[str]:

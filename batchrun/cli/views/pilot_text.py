@@ -6,10 +6,11 @@ from typing import Any
 
 from batchrun.catalog.money import dollars
 from batchrun.cli.next_command import changed, command
-from batchrun.cli.views.format import count, interval_fields, tokens, with_bounds
+from batchrun.cli.views.format import count, tokens, with_bounds
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
 from batchrun.outcome import Outcome
+from batchrun.report.summary_json import interval_fields
 from batchrun.strategy.pilot_report import Decision, PilotReport, ThresholdCheck, percent
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.rate import Rate

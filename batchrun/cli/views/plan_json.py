@@ -5,9 +5,10 @@ from typing import Any
 from batchrun.cli.next_command import typed_path
 from batchrun.cli.views.caps_text import caps_as_json
 from batchrun.cli.views.cascade_text import cascade_as_json
-from batchrun.cli.views.format import interval_fields
+from batchrun.cli.views.format import key_fields
 from batchrun.cli.views.plan_text import WORDS, warnings
 from batchrun.errors import BatchrunError
+from batchrun.report.summary_json import interval_fields
 from batchrun.strategy.plan import PdfCost, Plan, ReplyForecast
 from batchrun.strategy.prompt_caching import Caching
 from batchrun.strategy.refusal import budget_left
@@ -90,7 +91,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
             "pdf": pdf_as_json(plan.pdf) if plan.pdf else None,
             "prices": {"date": str(opened.price.table_date), "warnings": warnings(plan, opened)},
             "pilot_documents": opened.job.spec.pilot.documents,
-            "problems": [{"id": one.doc_id, "kind": one.kind, "reason": one.reason} for one in plan.problems],
+            "problems": [{**key_fields(one.doc_id), "kind": one.kind, "reason": one.reason} for one in plan.problems],
             "notes": dict(plan.notes),
             "partly_asked": {
                 "documents": plan.partly.documents,

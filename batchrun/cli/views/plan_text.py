@@ -344,7 +344,8 @@ def evidence_lines(plan: Plan) -> list[str]:
         guessed = f"{count(evidence.guessed, 'document')} by size, from a sample of the others"
         lines = [f"counted  tiktoken cl100k; {guessed}", f"         {corrected}"]
     if evidence.online_problem:
-        lines.append(f"         the API did not count: {escape_control(evidence.online_problem)}")
+        problem = escape_control(evidence.online_problem)
+        lines.append(f"         the API did not count: {problem}; see: {command('doctor', None)}")
     return lines
 
 

@@ -1,6 +1,5 @@
 """The table of prices, for people and for programs."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, astuple
 from datetime import date
@@ -10,7 +9,7 @@ from batchrun.catalog.price import ModelPrice, Rates
 from batchrun.catalog.price_table import PriceTable
 from batchrun.cli.views.format import count, table
 from batchrun.cli.views.terminal import Terminal
-from batchrun.escaping import escape_control
+from batchrun.escaping import escape_control, readable_json
 
 HEADER = (
     "MODEL", "VALID FROM", "IN", "OUT", "WRITE 5M", "WRITE 1H", "READ", "CACHED FROM", "RETIRES", "TABLE OF",
@@ -27,7 +26,7 @@ def show_prices(prices: PriceTable, *, today: date, terminal: Terminal) -> None:
     if terminal.json:
         rows = [price_fields(row, in_force=row in now) for row in [*now, *later]]
         about = {"v": 1, "source": prices.source, "date": str(prices.date), "age_days": age, "warnings": warnings}
-        terminal.result(json.dumps({**about, "models": rows}, indent=2))
+        terminal.result(readable_json({**about, "models": rows}, indent=2))
         return
     terminal.result(f"{escape_control(prices.source)}, of {prices.date}: {count(age, 'day')} old")
     terminal.result("USD per million tokens; in batches half of every price\n")

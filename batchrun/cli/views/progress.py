@@ -1,15 +1,18 @@
 """A run in progress: one bar on a terminal, a line a minute elsewhere, JSON lines for programs."""
 
+import contextlib
 import sys
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, assert_never
 
 from tqdm import tqdm
 
 from batchrun.catalog.money import dollars
 from batchrun.cli.views.batch_text import BatchEvent, batch_as_json, batch_words
-from batchrun.cli.views.format import count, duration
+from batchrun.cli.views.format import count, duration, iso, key_fields
 from batchrun.cli.views.terminal import Terminal, now
 from batchrun.escaping import escape_control, shown_path
 from batchrun.events import (
@@ -43,6 +46,10 @@ SHOWN_OF_A_KIND = 20
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
 BATCH_BAR = BAR.replace("<{remaining}", "")
 """The bar of a batch has no remaining time: nothing is known of a batch until the batch has ended."""
+TICK_S = 0.5
+"""How often a bar is drawn anew while nothing happens."""
+PHASES = {"reading": "reading documents", "counting": "counting tokens", "asking": "asking the API for counts"}
+"""What a person reads of the phases of planning."""
 
 
 class Progress:
@@ -55,17 +62,37 @@ class Progress:
         self._terminal = terminal
         self._mode = chosen_mode(terminal, mode)
         self._bar: tqdm[Any] | None = None
+        self._over = threading.Event()
+        self._ticker: threading.Thread | None = None
+        self.limit = ""
+        """The limit that is used most, such as `input 93%`; empty if no limit is known."""
         self._shown: Counter[str] = Counter()
         self._last_line = time.monotonic()
         self._last_json = 0.0
         self._has_shown_waiting = False
 
+    def planning(self, phase: str, documents: int) -> None:
+        """Show on a terminal, until `close`, what goes on before the run."""
+        words = PHASES.get(phase, phase) + (f": {documents:,}" if documents else "")
+        if self._bar is not None:
+            self._bar.desc = words  # which the ticker shows
+        elif self._mode == "bar":
+            with self._watched():
+                self._draw(desc=words, bar_format="{desc}  {elapsed}", leave=False)
+
     def __call__(self, event: Event) -> None:
         """Count one event, and show the event if a person wants to see it."""
-        try:
+        with self._watched():
             self._show(event)
-        except OSError:  # the terminal of the bar has gone; the run goes on without being watched
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Go on without being watched if the terminal of the bar has gone."""
+        try:
+            yield
+        except OSError:
             self._bar, self._mode = None, "none"
+            self._over.set()
 
     def _show(self, event: Event) -> None:
         match event:
@@ -94,8 +121,13 @@ class Progress:
 
     def close(self) -> None:
         """Leave the bar as the bar is, on a line of its own."""
+        self._over.set()
+        if self._ticker:
+            self._ticker.join()
         if self._bar is not None:
-            self._bar.close()
+            with self._watched():
+                self._bar.close()
+        self._bar = self._ticker = None
 
     def write(self, text: str) -> None:
         """Write a line beside the bar."""
@@ -134,20 +166,23 @@ class Progress:
         self._outcomes.clear()
         self._started, self._cost_nusd = event, event.spent_nusd
         self._event("run_start", job=event.job, model=event.model, documents=event.to_send, resumed=event.resumed,
-                    budget_usd=event.cap_nusd / 1e9)  # fmt: skip
+                    route=event.route, budget_usd=event.cap_nusd / 1e9,
+                    deadline=iso(event.deadline_at) or None)  # fmt: skip
         if self._mode == "lines":
             self._info(
                 f"run={event.run_id} start job={event.job} docs={event.to_send}"
                 f" budget={dollars(event.cap_nusd)[1:]}{' resumed' if event.resumed else ''}"
             )
         if self._mode == "bar":
-            self._bar = tqdm(
-                total=event.to_send,
-                desc=event.job,
-                bar_format=BATCH_BAR if event.route == "batch" else BAR,
-                dynamic_ncols=True,
-                file=sys.stderr,
-            )
+            is_batch = event.route == "batch"
+            first = "" if is_batch else "waiting for the first answer"
+            self._draw(total=event.to_send, desc=event.job, bar_format=BATCH_BAR if is_batch else BAR, postfix=first)
+
+    def _draw(self, **options: Any) -> None:
+        """Draw a bar, and again every half a second, whether anything happens or not."""
+        self._bar, self._over = tqdm(dynamic_ncols=True, file=sys.stderr, **options), threading.Event()
+        self._ticker = threading.Thread(target=tick, args=(self._bar, self._over), daemon=True)
+        self._ticker.start()
 
     def _failed(self, event: AttemptFailed) -> None:
         if self._terminal.verbose > 1:
@@ -162,12 +197,12 @@ class Progress:
         elif self._terminal.verbose:
             self.write(f"  {event.outcome:<9} {shown_path(event.doc_id)}   {dollars(event.cost_nusd)}")
         if event.outcome.failed or self._terminal.verbose:
-            self._event("document", id=event.doc_id, status=event.outcome, reason=event.reason,
+            self._event("document", **key_fields(event.doc_id), status=event.outcome, reason=event.reason,
                         cost_usd=event.cost_nusd / 1e9)  # fmt: skip
         if self._bar is not None:
             self._bar.total = self._total
-            self._bar.update()
             self._bar.set_postfix_str(self._postfix(), refresh=False)
+            self._bar.update()
         self._show_line()
 
     def _show_problem(self, event: DocumentSettled) -> None:
@@ -197,6 +232,7 @@ class Progress:
                 self._event("outage_ended", model=event.model, seconds=round(event.seconds, 1))
                 self.write(f"  outage    {event.model} answers again, after {duration(event.seconds)}")
             case Draining():
+                self._event("stopping", in_flight=event.in_flight, within_s=event.within_s, why=event.cause)
                 self.write(
                     f"stopping: {count(event.in_flight, 'request')} in flight, waiting up to {event.within_s:.0f} s"
                     " (Ctrl-C again to drop them)"
@@ -235,7 +271,14 @@ class Progress:
     def _postfix(self) -> str:
         cap = f"/{dollars(self._started.cap_nusd)}" if self._started else ""
         failed = " ".join(f"{number} {outcome}" for outcome, number in self._outcomes.items() if outcome.failed)
-        return f"{dollars(self._cost_nusd)}{cap}" + (f" · {failed}" if failed else "")
+        return " · ".join(filter(None, [f"{dollars(self._cost_nusd)}{cap}", failed, self.limit]))
+
+
+def tick(bar: "tqdm[Any]", over: threading.Event) -> None:
+    """Draw a bar anew every half a second, until `over` is set."""
+    with contextlib.suppress(OSError):  # the terminal has gone, as the next event will find out
+        while not over.wait(TICK_S):
+            bar.refresh()
 
 
 def chosen_mode(terminal: Terminal, mode: str) -> str:

@@ -1,9 +1,9 @@
 """The record of a proof, as text and as JSON."""
 
-import json
 from collections.abc import Iterator
 
 from batchrun.cli.views.terminal import Terminal
+from batchrun.escaping import readable_json
 from batchrun.proof.campaign import Record
 
 MOST_BREACHES = 10
@@ -12,7 +12,7 @@ MOST_BREACHES = 10
 def show_record(record: Record, terminal: Terminal) -> None:
     """Print the record; with -q only when a promise was broken."""
     if terminal.json:
-        terminal.result(json.dumps({"v": 1, "ok": not record.breaches, **vars(record)}, indent=2))
+        terminal.result(readable_json({"v": 1, "ok": not record.breaches, **vars(record)}, indent=2))
     elif record.breaches or not terminal.quiet:
         terminal.result("\n".join(record_lines(record)))
 

@@ -1,19 +1,18 @@
 """The request for a document as it was sent, made again from the document and the job file."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from batchrun.answers.progress import Turn
 from batchrun.cli.find_run import FoundRun
-from batchrun.cli.views.origin_text import asked_document
 from batchrun.cli.views.terminal import Terminal
 from batchrun.document import Unreadable
 from batchrun.errors import UsageProblem
-from batchrun.escaping import escape_control
+from batchrun.escaping import escape_control, readable_json
 from batchrun.masking import masked
 from batchrun.providers.anthropic.conversation import Said, conversation
 from batchrun.request import Request
+from batchrun.workflow.asked_parts import asked_document
 from batchrun.workflow.read_again import read_again
 
 LEAVE_OUT = "leave out --prompt to see what is remembered"
@@ -28,7 +27,7 @@ def show_request(
     if terminal.json:
         told = {"doc_id": story["doc_id"], "request_id": request.request_id, "model": request.model}
         texts = [{"role": one.role, "text": one.text} for one in said]
-        terminal.result(json.dumps({**told, "max_tokens": request.max_tokens, "texts": texts}, indent=2))
+        terminal.result(readable_json({**told, "max_tokens": request.max_tokens, "texts": texts}, indent=2))
         return
     terminal.exact(masked("\n".join(request_lines(said))) + "\n")
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from batchrun.cli.views.evidence_text import Excerpt, FieldEvidence, excerpt_at, field_evidence
-from batchrun.cli.views.origin_text import AskedPart, asked_document, asked_parts, text_of
 from batchrun.document import Unreadable
 from batchrun.store.ledger.audits import Audit, Cell
 from batchrun.store.reports.document_story import document_story
+from batchrun.workflow.asked_parts import AskedPart, asked_document, asked_parts, text_of
+from batchrun.workflow.evidence_context import Excerpt, FieldEvidence, excerpt_at, field_evidence
 from batchrun.workflow.read_again import Reread, read_again
 from batchrun.workflow.review import OpenReview
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from importlib import resources
 
-from batchrun.cli.views.evidence_text import PLAIN_LINES, Excerpt
 from batchrun.cli.views.review_cell import ShownCell
 from batchrun.escaping import escape_control
 from batchrun.store.ledger.audits import Audit, Drawn
+from batchrun.workflow.evidence_context import PLAIN_LINES, Excerpt
 
 ARTICLE = """<article tabindex="0" data-cell="{cell}">
 <h2>{name}</h2>

@@ -1,25 +1,25 @@
 """The summary at the end of a run, for people and for programs."""
 
 import math
-from dataclasses import asdict
 from pathlib import Path
 
 from batchrun.budget.caps import Origin
 from batchrun.catalog.money import dollars, enough
 from batchrun.cli.next_command import again, changed, command
 from batchrun.cli.views.batch_text import batch_table
-from batchrun.cli.views.caps_text import left_fields, left_lines, needed
-from batchrun.cli.views.cascade_text import calibration_as_json, escalated_lines, escalations_as_json, promise_lines
+from batchrun.cli.views.caps_text import left_lines, needed
+from batchrun.cli.views.cascade_text import escalated_lines, promise_lines
 from batchrun.cli.views.check_text import failing_lines
-from batchrun.cli.views.evaluation_text import gold_lines, gold_scores_as_json
-from batchrun.cli.views.findings_text import findings_fields, findings_lines
+from batchrun.cli.views.evaluation_text import gold_lines
+from batchrun.cli.views.findings_text import findings_lines
 from batchrun.cli.views.format import about, below_here, count, duration, tokens
-from batchrun.cli.views.metrics_text import pace_fields, pace_lines, retried_lines
+from batchrun.cli.views.metrics_text import pace_lines, retried_lines
 from batchrun.cli.views.plan_text import gone_words
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
 from batchrun.escaping import escape_control
 from batchrun.execution.failure_messages import BudgetReached
+from batchrun.job.problems import is_given
 from batchrun.job.tune_section import is_tuned
 from batchrun.outcome import RETRIED, Outcome
 from batchrun.store.reports.cache_use import CacheUse
@@ -31,8 +31,8 @@ NOT_OF_A_RETRY = ("limit", "next", "exact", "pilot", "go_on", "no_pilot", "simul
 """Options of a submit that a retry does not take, or that mean something else there."""
 
 
-def summary_as_text(summary: Summary, path: Path, terminal: Terminal) -> str:
-    """The whole summary."""
+def summary_as_text(summary: Summary, path: Path, terminal: Terminal, *, report: Path | None = None) -> str:
+    """The whole summary, with the report that the run has left, if any."""
     lines = [*verdict_lines(summary, terminal), ""]
     if not stopped_at_once(summary):
         lines += [*outcome_lines(summary), ""]
@@ -42,6 +42,7 @@ def summary_as_text(summary: Summary, path: Path, terminal: Terminal) -> str:
         lines += [*of_checks, ""]
     if summary.open_batches:
         lines += [batch_table(summary.open_batches, width=terminal.width()), ""]
+    lines += [f"  report   {escape_control(below_here(report))}"] if report else []
     lines += next_lines(summary, path)
     return "\n".join(lines).rstrip() + (f"\nexit {int(summary.exit_code)}" if summary.exit_code else "")
 
@@ -156,16 +157,6 @@ def cache_words(use: CacheUse) -> str:
     return f"{words} · saved {dollars(use.saved_nusd)} against no cache"
 
 
-def cache_fields(use: CacheUse | None) -> dict[str, object]:
-    """The use of the prompt cache as fields of an event."""
-    return {
-        "cache_read_tokens": use.read_tokens if use else 0,
-        "cache_write_tokens": use.written_tokens if use else 0,
-        "cache_hit_rate": round(use.hit_rate, 4) if use else None,
-        "cache_saved_usd": use.saved_nusd / 1e9 if use else 0.0,
-    }
-
-
 def next_lines(summary: Summary, path: Path) -> list[str]:
     """The head of the chain, the place of the rows, and what to type next. The runs of tunes have no rows."""
     if is_tuned(summary.job):
@@ -179,6 +170,8 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
                  f"  next     {command('sync', path, simulate)}"]  # fmt: skip
     if summary.totals and (head := summary.totals.chain_head):
         lines.insert(0, f"  chain    head {head.short}, link {head.link_no:,}")
+    if is_given(path):
+        return [*lines, "  next     the program that gave the job goes on with it: there is no job file for a command"]
     lines += gone_lines(summary.plan)
     lines += left_lines(summary)
     lines += [f"  next     {line}" for line in submit_again(summary, path)]
@@ -186,10 +179,11 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
         lines.append(f"  next     {command('check', path, simulate)}   more failing rows")
     if summary.awaited_of:
         lines.append(f"  awaited  in batches of other jobs: submit these first: {', '.join(summary.awaited_of)}")
-    if failed_count(summary):
+    pending = summary.outcomes.get(None)  # which come first, unless something has to be looked at before they go on
+    if failed_count(summary) and (summary.halted or not pending):
         lines.append(f"  next     {command('results', path, [*simulate, '--status', 'failed'])}")
         lines += [f"           {line}" for line in retry_again(summary, path)]
-    elif not summary.unpublished and not summary.halted and not summary.open_batches:
+    elif not (summary.unpublished or summary.halted or summary.open_batches or pending):
         lines.append(f"  next     {command('results', path, simulate)}")
     return lines
 
@@ -240,44 +234,3 @@ def typed_by(summary: Summary) -> tuple[str, ...]:
         typed = changed(typed, limit=None)
     is_stamped = any(word.partition("=")[0] == "--simulate" for word in typed)
     return (*typed, "--simulate") if summary.simulated and not is_stamped else typed
-
-
-def summary_fields(summary: Summary) -> dict[str, object]:
-    """The summary for programs: the fields of `run_end`, the last JSON line of a run."""
-    totals = summary.totals
-    return dict(
-        run=totals.run_id if totals else None,
-        job=summary.job,
-        simulated=summary.simulated,
-        exit_code=int(summary.exit_code),
-        halted=str(summary.halted) if summary.halted else None,
-        counts={str(outcome or "pending"): number for outcome, number in summary.outcomes.items()},
-        sent=summary.plan.to_send,
-        in_source=summary.plan.in_source,
-        gone_rows=summary.plan.gone,
-        cost_usd=totals.cost_nusd / 1e9 if totals else 0.0,
-        held_usd=totals.held_nusd / 1e9 if totals else 0.0,
-        estimate_usd=totals.estimate_nusd / 1e9 if totals else 0.0,
-        estimate_low_usd=totals.estimate_low_nusd / 1e9 if totals else 0.0,
-        estimate_high_usd=totals.estimate_high_nusd / 1e9 if totals else 0.0,
-        estimate_input_tokens=totals.estimate_input_tokens if totals else 0,
-        estimate_output_tokens=totals.estimate_output_tokens if totals else 0,
-        input_tokens=totals.input_tokens if totals else 0,
-        output_tokens=totals.output_tokens if totals else 0,
-        thinking_tokens=totals.thinking_tokens if totals else 0,
-        **cache_fields(summary.cache_use),
-        route=str(summary.plan.choice.route),
-        cascade=escalations_as_json(summary.escalations),
-        calibration=calibration_as_json(summary.calibration) if summary.calibration else None,
-        **findings_fields(summary.findings),
-        open_batches=len(summary.open_batches),
-        seconds=round(summary.seconds, 3),
-        chain_head=totals.chain_head.digest if totals and totals.chain_head else None,
-        chain_link=totals.chain_head.link_no if totals and totals.chain_head else None,
-        **left_fields(summary),
-        **pace_fields(summary.performance, totals.retried if totals else {}),
-        published=summary.unpublished is None,
-        database=str(summary.database),
-        checks=[asdict(check) for check in summary.checks],
-        gold=gold_scores_as_json(summary.gold),
-    )

@@ -1,6 +1,5 @@
 """The streams of a command: stdout for the result, stderr for the rest; colour only on a terminal that wants colour."""
 
-import json
 import os
 import re
 import shutil
@@ -17,7 +16,7 @@ import click
 
 from batchrun.cli.next_command import COMMAND, as_called
 from batchrun.errors import BatchrunError, Busy, ExitCode
-from batchrun.escaping import escape_control
+from batchrun.escaping import escape_control, readable_json
 from batchrun.masking import masked
 
 QUIET = re.compile("-q+")
@@ -83,7 +82,7 @@ class Terminal:
 
     def event(self, event: str, **fields: Any) -> None:
         """Write one JSON object on a line of stdout."""
-        self.result(json.dumps({"v": VERSION, "ts": now(), "event": event, **fields}))
+        self.result(readable_json({"v": VERSION, "ts": now(), "event": event, "run": None, **fields}))
 
     def problem(self, error: BatchrunError, *, hint: bool = True) -> None:
         """Show an error, and what to type next. With -q a command says nothing of a job that still runs."""

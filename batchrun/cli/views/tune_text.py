@@ -8,11 +8,12 @@ from typing import Any
 from batchrun.catalog.money import dollars
 from batchrun.cli.next_command import changed, command, typed_command
 from batchrun.cli.views.evaluation_text import share_words
-from batchrun.cli.views.format import count, duration, interval_fields, table
+from batchrun.cli.views.format import count, duration, table
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control, shown_path
 from batchrun.quality.tune.standing import Standing
 from batchrun.quality.tune.verdict import Ending, Row, State
+from batchrun.report.summary_json import interval_fields
 from batchrun.strategy.pilot_report import percent
 from batchrun.workflow.tune import TuneReport
 from batchrun.workflow.tune_plan import TunePlan

@@ -143,7 +143,7 @@ class Collector:
         while missing := await self._writer.write(
             lambda ledger: Batches(ledger).without_result(batch.batch_no, limit=GROUP)
         ):
-            await self._record(batch.model, [lost(member, failure) for member in missing])
+            await self._record(batch.model, [lost(member, failure) for member in missing], batch_id=batch.batch_id)
         await self._writer.write(lambda ledger: Batches(ledger).collected(batch))
 
     async def _finish(self, batch: Batch, *, news: bool, patience: int) -> bool:
@@ -178,7 +178,7 @@ class Collector:
         ]
         if any(result.failure and kind_of(result.failure) is FailureKind.FILE_GONE for _, result in found):
             await self._writer.write(lambda ledger: distrust_uploads(ledger, batch.job))
-        await self._record(batch.model, ends)
+        await self._record(batch.model, ends, batch_id=batch.batch_id)
         await self._record(batch.model, self._failure_history.final(), was_held=True)
         return settlements
 
@@ -206,7 +206,9 @@ class Collector:
             return replace(result, reply=self._doubts.without_usage(reply))
         return result
 
-    async def _record(self, model: str, settlements: list[Settlement], *, was_held: bool = False) -> None:
+    async def _record(
+        self, model: str, settlements: list[Settlement], *, was_held: bool = False, batch_id: str | None = None
+    ) -> None:
         if not settlements:
             return
         settled = await self._writer.write(
@@ -217,7 +219,7 @@ class Collector:
                 continue  # the document is announced when its next answer comes
             for number, doc_id in enumerate(doc_ids):  # documents of one request pay once
                 cost_nusd = 0 if number else end.cost_nusd or 0
-                self._context.tell(DocumentSettled(doc_id, end.outcome, end.reason, cost_nusd))
+                self._context.tell(DocumentSettled(doc_id, end.outcome, end.reason, cost_nusd, batch_id))
 
     def _passes_on(self, model: str, end: Settlement) -> bool:
         """Return whether the next model is asked after this answer, as far as the document need not be read."""

@@ -224,7 +224,8 @@ class Attempts:
         clock, pending = attempt.channel.clock, attempt.pending
         request = attempt.channel.marked(attempt.request, pending.record.progress, pending.tokens)
         try:
-            reply = await self._provider.send(request)
+            with self._context.sending(pending.record.ref.doc_id):
+                reply = await self._provider.send(request)
         except AttemptError as error:
             await self._results.failed(attempt, error.failure, latency_s=clock() - attempt.sent_at)
         except asyncio.CancelledError as canceled:

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 
@@ -31,6 +31,10 @@ UNUSABLE = (httpx2.InvalidURL, ValueError)
 """What a call raises whose address or headers no request can be made of."""
 
 
+Hook = Callable[[httpx2.Response], Awaitable[None]]
+"""What is told of the headers of every answer."""
+
+
 class ApiClient:
     """The SDK's client for one endpoint of the API, which sends everything once.
 
@@ -39,7 +43,13 @@ class ApiClient:
     """
 
     def __init__(
-        self, *, timeout_s: float, connections: int = 16, base_url: str | None = None, api_key: str | None = None
+        self,
+        *,
+        timeout_s: float,
+        connections: int = 16,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        hears: Sequence[Hook] = (),
     ) -> None:
         timeout = timeout_for(timeout_s)
         # With fewer kept alive, the pool would close and reopen connections all the time.
@@ -52,7 +62,7 @@ class ApiClient:
             trust_env=base_url is None,
             # A redirect would carry the document, and every header, to whatever host the answer names.
             follow_redirects=False,
-            event_hooks={"response": [record_arrival, bound_body]},
+            event_hooks={"response": [record_arrival, *hears, bound_body]},
         )
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,

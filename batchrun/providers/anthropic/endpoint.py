@@ -4,6 +4,7 @@ import re
 import ssl
 from dataclasses import dataclass
 from os import environ
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies
@@ -11,7 +12,7 @@ from urllib.request import getproxies
 import anthropic
 import httpx2
 
-from batchrun.errors import UsageProblem
+from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.escaping import escape_control
 
 VARIABLE = "ANTHROPIC_BASE_URL"
@@ -111,6 +112,24 @@ def _refused_by_client(address: str) -> str | None:
 def masked(address: str) -> str:
     """Return an address for people: without its user, password and query, and unable to command a terminal."""
     return escape_control(re.sub(r"^(\w+://)?.*@", r"\1***@", address.partition("?")[0]))
+
+
+def trusted_certificates() -> str:
+    """Name the certificates that connections trust. Raises EnvironmentProblem for a place without certificates."""
+    for name, is_usable in (("SSL_CERT_FILE", _has_certificates), ("SSL_CERT_DIR", Path.is_dir)):
+        if value := environ.get(name):
+            if not is_usable(Path(value)):
+                message = f"{name} is {escape_control(value)}, which holds no certificates."
+                raise EnvironmentProblem(message, hint=f"unset {name}")
+            return f"{escape_control(value)} ({name})"
+    return "those of the system"
+
+
+def _has_certificates(path: Path) -> bool:
+    try:
+        return b"-----BEGIN" in path.read_bytes()
+    except OSError:
+        return False
 
 
 def endpoint_of(client: httpx2.AsyncClient, base_url: httpx2.URL) -> Endpoint:

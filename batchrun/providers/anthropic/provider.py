@@ -4,9 +4,11 @@ import json
 import time
 from dataclasses import dataclass
 from os import environ
+from typing import cast
 
 import anthropic
 import httpx2
+from opentelemetry import trace
 
 from batchrun.errors import EnvironmentProblem
 from batchrun.masking import without_secrets
@@ -18,6 +20,7 @@ from batchrun.providers.anthropic.endpoint import (
     environment_base_url,
     origin,
     refuse_unusable,
+    trusted_certificates,
     usable_endpoint,
 )
 from batchrun.providers.anthropic.files import AnthropicFiles
@@ -28,6 +31,9 @@ from batchrun.providers.anthropic.token_counter import AnthropicCounter
 from batchrun.reply import Reply
 from batchrun.request import Request
 
+TRACED = cast("anthropic.RequestOptions", {"span_name": "anthropic.messages.create"})
+"""The SDK makes a span of a call only if the call has a name, which a call with a body of our own has not. An SDK that
+does not know this option leaves it aside."""
 CUSTOM_HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
 NO_KEY_HINT = "set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate"
 LONGEST_PLAIN_MAX_TOKENS = 21_333
@@ -50,7 +56,10 @@ class AnthropicProvider(ApiClient):
 
     async def _send_plain(self, request: Request) -> Reply:
         sent_at = time.perf_counter()
-        response = await self._client.post(self._url, content=request.wire, cast_to=httpx2.Response)
+        is_traced = trace.get_current_span().is_recording()
+        response = await self._client.post(
+            self._url, content=request.wire, cast_to=httpx2.Response, options=TRACED if is_traced else {}
+        )
         return reply_from(response.content, _lower(response), first_byte_s=arrived_at(response) - sent_at)
 
     async def _send_streamed(self, request: Request) -> Reply:
@@ -75,9 +84,10 @@ class AnthropicFactory:
     api_key: str | None = None
 
     def check(self) -> None:
-        """Raise UsageProblem when base URL or proxy cannot be used, EnvironmentProblem when there is no usable key."""
+        """Raise UsageProblem when base URL or proxy cannot be used, EnvironmentProblem for key or certificates."""
         self.endpoint()
         self.check_key()
+        trusted_certificates()
 
     def endpoint(self) -> Endpoint:
         """Return where requests go. Raises UsageProblem when base URL or proxy cannot be used."""

@@ -71,7 +71,7 @@ def find_model(name: str) -> ModelCard | None:
 
 
 def model_info(card: ModelCard) -> dict[str, Any]:
-    """Make the body of `GET /v1/models/{id}`, as far as clients look at the body."""
+    """Make the body of `GET /v1/models/{id}`."""
     line, _, version = card.id.removeprefix("claude-").partition("-")
     return {
         "type": "model",
@@ -84,9 +84,26 @@ def model_info(card: ModelCard) -> dict[str, Any]:
         "line": line,
         "max_input_tokens": card.context,
         "max_tokens": card.max_output,
-        "capabilities": {
-            "effort": {"supported": bool(card.efforts)},
-            "structured_outputs": {"supported": True},
-            "thinking": {"supported": True},
-        },
+        "capabilities": capabilities(card),
+    }
+
+
+def capabilities(card: ModelCard) -> dict[str, Any]:
+    """Say what a model accepts, with the keys of the SDK's `ModelCapabilities`. What is off is not simulated."""
+    on, off = {"supported": True}, {"supported": False}
+    efforts = {name: {"supported": name in card.efforts} for name in ALL_EFFORTS}
+    types = {
+        name: {"supported": name in card.thinking} for name in ("adaptive", "between_tools", "disabled", "enabled")
+    }
+    return {
+        "batch": on,
+        "citations": off,
+        "code_execution": off,
+        "context_management": off,
+        "effort": {"supported": bool(card.efforts), **efforts},
+        "image_input": on,
+        "pdf_input": on,
+        "server_tools": {**off, "code_execution": off, "web_search": off},
+        "structured_outputs": on,
+        "thinking": {"supported": True, "types": types},
     }

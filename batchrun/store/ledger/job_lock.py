@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from batchrun.errors import Busy, EnvironmentProblem
-from batchrun.file_system import make_folder
+from batchrun.file_system import command_of, make_folder
 
 
 @contextlib.contextmanager
@@ -71,6 +71,9 @@ def holder(path: Path) -> str:
     try:
         owner = json.loads(path.read_text("utf-8"))
         since = datetime.fromtimestamp(owner["since"], UTC)
-        return f"process {owner['pid']} on {owner['host']}, since {since:%Y-%m-%d %H:%M} UTC"
+        here = owner["host"] == socket.gethostname()
+        command = command_of(int(owner["pid"])) if here else None
+        named = f"process {owner['pid']}" + (f" ({command})" if command else "")
+        return f"{named} on {owner['host']}, since {since:%Y-%m-%d %H:%M} UTC"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"

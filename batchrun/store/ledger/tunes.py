@@ -74,6 +74,22 @@ class Tunes:
             (time.time(), self._job),
         )
 
+    def keep_frontier(self, frontier: str) -> None:
+        """Keep what the job's last tune has found so far, as JSON."""
+        self._connection.execute(
+            "update tunes set frontier = ? where tune_no = (select max(tune_no) from tunes where job = ?)",
+            (frontier, self._job),
+        )
+
+    def frontier(self, *, until: float) -> str | None:
+        """Read what the job's last tune has found that began until then, as JSON. Returns None if none has."""
+        row = self._connection.execute(
+            "select frontier from tunes where job = ? and started_at <= ? and frontier is not null"
+            " order by tune_no desc limit 1",
+            (self._job, until),
+        ).fetchone()
+        return row[0] if row else None
+
     def committed_nusd(self, after_attempt: int, *, besides: int | None = None) -> int:
         """Add up what a tune has spent, and holds for lost answers; the run `besides` is left out.
 

@@ -50,14 +50,17 @@ def make_view(connection: "DuckDBPyConnection", job: str, table: str) -> None:
     own = own_names(OWN_COLUMNS, row)
     wanted = {"doc_id": row.pop("doc_id")} | {own[name]: type_ for name, (type_, _) in OWN_COLUMNS.items()} | row
     if existing != wanted or comment_of(connection, "view", "main", view) != said:
-        connection.execute(f"create or replace view {quoted(view)} as {_query(job, table, own, row)}")
+        connection.execute(f"create or replace view {quoted(view)} as {documents_query(job, table, own, row)}")
     of_columns = column_comments(connection, "main", table)
     of_columns |= {own[name]: words for name, (_, words) in OWN_COLUMNS.items()}
     comment(connection, "view", "main", view, said, of_columns)
 
 
-def _query(job: str, table: str, own: dict[str, str], row: Iterable[str]) -> str:
-    """Write the query of the view. DuckDB looks for its names in the view's own catalog, as whatever it is attached."""
+def documents_query(job: str, table: str, own: dict[str, str], row: Iterable[str]) -> str:
+    """Write the query of the view. DuckDB looks for its names in the view's own catalog, as whatever it is attached.
+
+    `own` has the names of OWN_COLUMNS, and `row` the columns of the table besides the key.
+    """
     documents = ", ".join(f"d.{name} as {own[name]}" for name in OWN_COLUMNS if not name.endswith("_usd"))
     fields = ", ".join(f"r.{quoted(name)}" for name in row)
     return (

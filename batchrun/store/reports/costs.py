@@ -62,8 +62,7 @@ SUMS = """
 """
 CHOSEN = """
 from attempts a join runs using (run_no) left join prices p using (price_no)
-where (:runs is null or a.run_no in (select value from json_each(:runs)))
-    and (:since is null or a.started_at >= :since)
+where {} and (:since is null or a.started_at >= :since)
     and (:until is null or a.started_at < :until)
 """
 
@@ -132,6 +131,7 @@ class Costs:
     def __init__(self, ledger: Ledger, meant: CostFilter) -> None:
         self._connection, self.tag = ledger.connection, meant.tag
         runs = None if meant.run_nos is None else json.dumps(list(meant.run_nos))
+        self._chosen = CHOSEN.format("true" if runs is None else "a.run_no in (select value from json_each(:runs))")
         self._values = {"runs": runs, "since": meant.since, "until": meant.until, "tag": meant.tag}
 
     def tags(self) -> list[str]:
@@ -153,7 +153,7 @@ class Costs:
         order = ORDER.get(by, names)
         documents = {} if by is By.DOCUMENT else self._documents(by)  # by document each group is one
         rows = self._connection.execute(
-            f"select {names}, {SUMS} {CHOSEN} group by {order} order by {order}", self._values
+            f"select {names}, {SUMS} {self._chosen} group by {order} order by {order}", self._values
         )
         for row in rows:
             named = row[: len(NAMES[by])]
@@ -161,8 +161,8 @@ class Costs:
 
     def total(self) -> Spending:
         """Add up all attempts that count."""
-        sums = self._connection.execute(f"select {SUMS} {CHOSEN}", self._values).fetchone()
-        counted = f"select count(*) from (select distinct a.job, a.doc_id {CHOSEN})"
+        sums = self._connection.execute(f"select {SUMS} {self._chosen}", self._values).fetchone()
+        counted = f"select count(*) from (select distinct a.job, a.doc_id {self._chosen})"
         return _spending((), sums, self._connection.execute(counted, self._values).fetchone()[0])
 
     def adopted(self) -> int:
@@ -177,14 +177,14 @@ class Costs:
     def longest_names(self, by: By) -> tuple[int, ...]:
         """Find how many characters the longest of each name has."""
         lengths = ", ".join(f"coalesce(max(length({name})), 0)" for name in NAMES[by].values())
-        return tuple(self._connection.execute(f"select {lengths} {CHOSEN}", self._values).fetchone())
+        return tuple(self._connection.execute(f"select {lengths} {self._chosen}", self._values).fetchone())
 
     def prices(self) -> list[UsedPrice]:
         """List the price rows that were used, by model and date."""
         columns = ", ".join(f"p.{name}" for name in COLUMNS)
         rows = self._connection.execute(
-            f"select count(*), sum(a.cost_nusd), {columns} {CHOSEN} and p.price_no is not null group by p.price_no"
-            " order by p.model, p.table_date, p.valid_from, p.divisor, p.above_tokens, p.price_no",
+            f"select count(*), sum(a.cost_nusd), {columns} {self._chosen} and p.price_no is not null"
+            " group by p.price_no order by p.model, p.table_date, p.valid_from, p.divisor, p.above_tokens, p.price_no",
             self._values,
         )
         return [UsedPrice(attempts, cost_nusd, _price_row(*row)) for attempts, cost_nusd, *row in rows]
@@ -193,7 +193,7 @@ class Costs:
         named = ", ".join(f"{found} as name_{name}" for name, found in NAMES[by].items())
         names = ", ".join(f"name_{name}" for name in NAMES[by])
         rows = self._connection.execute(
-            f"select {names}, count(*) from (select distinct {named}, a.job, a.doc_id {CHOSEN}) group by {names}",
+            f"select {names}, count(*) from (select distinct {named}, a.job, a.doc_id {self._chosen}) group by {names}",
             self._values,
         )
         return {row[:-1]: row[-1] for row in rows}

@@ -12,12 +12,15 @@ LOOKED_AT = 5_000
 ANSWERS = """
 with answers as (
     select findings, output from requests
-    where request_no in (select request_no from documents where run_no = :run_no and not merges)
+    where request_no in (select request_no from documents where run_no = :run_no and not merges
+            union select request_no from run_answers where run_no = :run_no)
         and outcome = 'succeeded' and findings is not null
     order by request_no desc limit :most
 )
 """
-"""The findings and outputs of a run's answers, without those of requests that only merge answers."""
+"""The findings and outputs of a run's answers, without those of requests that only merge answers.
+
+A document that a later run has asked again is among the answers of the earlier run."""
 FIELDS = f"""{ANSWERS}
 select field.key, json_extract(told.value, '$.status') as status, count(*), count(json_extract(told.value, '$.problem'))
 from answers, json_each(answers.findings, '$.evidence') field,

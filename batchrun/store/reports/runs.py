@@ -23,7 +23,7 @@ select runs.run_no, runs.run_id, runs.job, runs.job_path, runs.state, runs.exit_
     count(case when coalesce(d.outcome, r.outcome) not in ('succeeded', 'skipped') then 1 end) as failed,
     count(d.document_no) as admitted
 from runs left join documents d using (run_no) left join requests r on r.request_no = d.request_no
-group by runs.run_no order by runs.run_no desc
+where runs.run_no = coalesce(?, runs.run_no) group by runs.run_no order by runs.run_no desc
 """
 
 
@@ -56,15 +56,15 @@ class RunStory:
     open_batches: Sequence[Batch]
 
 
-def run_stories(ledger: Ledger) -> list[RunStory]:
-    """List all runs, the latest first."""
+def run_stories(ledger: Ledger, run_no: int | None = None) -> list[RunStory]:
+    """List all runs, the latest first, or the one run of this number."""
     batches = Batches(ledger)
     return [
         RunStory(
             **{**story, "simulated": bool(story["simulated"]), "tags": json.loads(story["tags"])},
             open_batches=[batch for batch in batches.of_run(story["run_no"]) if batch.state.open],
         )
-        for story in by_name(ledger.connection.execute(RUNS))
+        for story in by_name(ledger.connection.execute(RUNS, (run_no,)))
     ]
 
 
@@ -96,6 +96,11 @@ def match_run(stories: list[RunStory], wanted: str) -> RunStory | None:
             hint="give more of the id",
         )
     return next(iter(exact or matching), None)
+
+
+def same_run(story: RunStory) -> UsageProblem:
+    """Make the problem of two words for runs to compare that name one run."""
+    return UsageProblem(f"both words mean the run {story.run_id}.", hint="see the runs: batchrun status")
 
 
 def by_name(cursor: sqlite3.Cursor) -> Iterator[dict[str, Any]]:

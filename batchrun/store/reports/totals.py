@@ -23,7 +23,7 @@ RETRIED = """
 select cause, count(*) from attempts where run_no = ? and cause is not null and outcome is null and exists (
     select 1 from attempts later where later.request_no = attempts.request_no and later.run_no = attempts.run_no
     and later.attempt_no > attempts.attempt_no)
-group by cause order by 2 desc
+group by cause order by 2 desc, cause
 """
 
 

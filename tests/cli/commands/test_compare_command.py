@@ -121,7 +121,7 @@ def test_a_file_that_cannot_be_written_is_told(batchrun: CommandLine, runs: Runs
     assert ran.err.startswith("error: /dev/null/x.csv cannot be written:")
     ran = batchrun(f"compare {runs[0]} last -o x.parquet")
     assert (ran.code, ran.out) == (2, "")
-    assert "x.parquet has another ending than .csv, .jsonl, .json" in ran.err
+    assert "changes are not written as parquet" in ran.err
 
 
 def test_json(batchrun: CommandLine, runs: Runs) -> None:

@@ -22,7 +22,8 @@ pytestmark = pytest.mark.slow
 
 FIELDS = 'title = "string"\npages = "integer?"\nsigned = "date?"\ntags = { type = "array", items = "string" }'
 SOURCE = 'type = "files"\ninclude = ["docs/*.txt"]\non_empty = "skip"'
-COLUMNS = ["id", "title", "pages", "signed", "tags", "_request_id", "_run_id", "_finished_at", "_model", "_attempts"]
+FIELDS_SHOWN = ["doc_id", "title", "pages", "signed", "tags"]
+COLUMNS = [*FIELDS_SHOWN, "_request_id", "_run_id", "_finished_at", "_model", "_attempts"]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ READERS: dict[str, Reader] = {
 def test_formats_for_programs(batchrun: CommandLine, project: TrialProject, format_: str) -> None:
     ran = batchrun(f"results trial --format {format_}")
     rows = READERS[format_](ran.out)
-    assert [row["id"] for row in rows] == ["docs/0000.txt", "docs/0003.txt"]
+    assert [row["doc_id"] for row in rows] == ["docs/0000.txt", "docs/0003.txt"]
     assert list(rows[0]) == COLUMNS
     stored = project.rows("select title, cast(signed as varchar) from trial order by doc_id")
     assert [(row["title"], row["signed"] or None) for row in rows] == stored
@@ -104,7 +105,7 @@ def test_more_rows_than_memory(
         output.execute("update trial set title = repeat('long', 10_000_000)")
     monkeypatch.setattr(export, "opened", partial(opened, config={"memory_limit": "64MB"}))
 
-    ran = batchrun(f"results trial --format {format_} -o rows.out")
+    ran = batchrun(f"results trial -o rows.{format_}")
 
     assert ran.code == ExitCode.ENVIRONMENT
     assert "the rows need more memory than there is" in ran.err
@@ -113,8 +114,11 @@ def test_more_rows_than_memory(
 
 def test_a_table_to_look_at(batchrun: CommandLine) -> None:
     header, *rows, total = batchrun("results trial").out.splitlines()
-    assert header.split() == COLUMNS
+    assert header.split() == FIELDS_SHOWN
     assert [row.split()[0] for row in rows] == ["docs/0000.txt", "docs/0003.txt"]
+    assert total == "2 rows · 5 more columns: --all-columns, or -o FILE"
+    header, *_, total = batchrun("results trial --all-columns").out.splitlines()
+    assert header.split() == COLUMNS
     assert total == "2 rows"
 
 
@@ -135,12 +139,14 @@ SELECTIONS = {
 def test_selection(batchrun: CommandLine, options: str, expected: str) -> None:
     ran = batchrun(f"results trial --format jsonl {options}")
     assert ran.code == ExitCode.OK
-    assert [row["id"] for row in ran.events] == [f"docs/000{number}.txt" for number in expected]
+    assert [row["doc_id"] for row in ran.events] == [f"docs/000{number}.txt" for number in expected]
 
 
 def test_what_went_wrong(batchrun: CommandLine) -> None:
-    rows = batchrun("results trial --status failed --columns id,status,problem --format jsonl").events
-    assert [list(row) for row in rows] == [["id", "status", "problem"]] * 2
+    rows = batchrun("results trial --status failed --columns doc_id,status,problem --format jsonl").events
+    assert [list(row) for row in rows] == [["doc_id", "status", "problem"]] * 2
+    older = batchrun("results trial --status failed --columns id,status --format jsonl").events
+    assert [row["id"] for row in older] == [row["doc_id"] for row in rows], "a script of an earlier version"
     assert [row["status"] for row in rows] == ["refused", "invalid"]
     assert all(row["problem"] for row in rows)
 
@@ -197,7 +203,7 @@ def test_a_runs_id_means_its_own_documents(project: TrialProject, batchrun: Comm
     project.document("0009.txt", "new")
     batchrun("submit jobs/trial.toml")
     latest = batchrun("status --json").events[0]["run"]
-    assert [row["id"] for row in batchrun(f"results {latest} --format jsonl").events] == ["docs/0009.txt"]
+    assert [row["doc_id"] for row in batchrun(f"results {latest} --format jsonl").events] == ["docs/0009.txt"]
     assert len(batchrun(f"results {first} --format jsonl").events) == 2
     assert len(batchrun("results last --format jsonl").events) == 3
     assert len(batchrun(f"results {first[:3]} --status all --format jsonl").events) == 5

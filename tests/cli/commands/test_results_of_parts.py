@@ -23,7 +23,7 @@ def answered(project: TrialProject, batchrun: CommandLine, api: SimulatorServer)
 def test_a_long_document_is_one_row(batchrun: CommandLine) -> None:
     for status in ("succeeded", "all"):
         rows = batchrun(f"results trial --status {status} --json").json
-        assert [row["id"] for row in rows] == ["docs/long.txt", "docs/short.txt"]
+        assert [row["doc_id"] for row in rows] == ["docs/long.txt", "docs/short.txt"]
         assert all(row["title"] for row in rows)
 
 

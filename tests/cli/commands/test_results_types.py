@@ -50,7 +50,7 @@ def test_times_are_text_in_utc(batchrun: CommandLine, format_: str) -> None:
         if format_ == "csv"
         else json.loads(told if format_ == "json" else "[" + ",".join(told.splitlines()) + "]")
     )
-    assert [row["id"] for row in rows] == ["docs/0000.txt", "docs/0002.txt"]
+    assert [row["doc_id"] for row in rows] == ["docs/0000.txt", "docs/0002.txt"]
     for row in rows:
         assert TIME.fullmatch(row["_finished_at"])
         assert row["kind"] in {"a", "b"}
@@ -80,7 +80,7 @@ def test_parquet_keeps_times_and_enums(batchrun: CommandLine) -> None:
 def test_our_names_give_way_to_fields(batchrun: CommandLine) -> None:
     rows = batchrun("results trial --status all --format jsonl").events
     assert list(rows[0]) == [
-        *("id", "_status", "problem", "source", "kind", "at", "status"),
+        *("doc_id", "_status", "problem", "source", "kind", "at", "status"),
         *("_request_id", "_run_id", "_finished_at", "_model", "_attempts"),
     ]
     assert [row["_status"] for row in rows] == ["succeeded", "refused", "succeeded"]
@@ -132,7 +132,7 @@ def test_an_old_file_gives_back_what_a_lost_ledger_paid_for(
     assert batchrun("adopt jobs/trial.toml").code == ExitCode.OK
 
     rows = batchrun("results trial --format jsonl").events
-    assert [row["id"] for row in rows] == ["docs/0000.txt", "docs/0002.txt"]
+    assert [row["doc_id"] for row in rows] == ["docs/0000.txt", "docs/0002.txt"]
     assert all(TIME.fullmatch(row["_finished_at"]) for row in rows)
 
 

@@ -30,7 +30,10 @@ def test_guessed_encodings(project: TrialProject, batchrun: CommandLine, api: Si
     named = re.findall(r"^new +(\S+) .*read as windows-1252 \(guessed\)$", batchrun(f"{PLAN} -v").out, re.MULTILINE)
     assert named == ["docs/latin0.txt", "docs/latin1.txt", "docs/latin2.txt"]
     plan = batchrun(f"{PLAN} --json").json
-    assert plan["guessed_encodings"][0] == {"id": "docs/latin0.txt", "encoding": "windows-1252"}
+    assert plan["guessed_encodings"][0] == {
+        **dict.fromkeys(["doc_id", "id"], "docs/latin0.txt"),
+        "encoding": "windows-1252",
+    }
     assert len(plan["guessed_encodings"]) == 3
     assert "3 documents in a guessed encoding; batchrun plan -v names them\n" in batchrun(SUBMIT).err
     shown = batchrun("results trial --doc docs/latin1.txt").out

@@ -240,11 +240,13 @@ def test_a_run_whose_process_died_is_shown_as_it_stands(
     assert "is not finished: 2 documents pending\n" in shown
     assert "  succeeded         1   33.3%\n  pending           2   66.7%\n" in shown
     assert "  next     batchrun submit jobs/trial.toml   continues with 2 documents\n" in shown
+    assert shown.count("  next  ") == 1
     with job_lock(project.ledger_path, "trial"):
         shown = batchrun("status last").out
         assert " running " in shown
         assert "  latency " in shown
-        assert "pending" not in shown, "a run that goes on has no summary"
+        assert "is not finished" not in shown, "a run that goes on has no summary"
+        assert "  outcomes succeeded 1 · pending 2\n" in shown
 
 
 def test_rows_that_were_not_brought_to_the_output(

@@ -55,7 +55,7 @@ def test_a_quota_that_is_used_up_is_said_in_submit_and_status(
             if line.endswith("; waiting\n"):
                 break
         shown = ""
-        while running.poll() is None and QUOTA not in shown:
+        while running.poll() is None and f"{QUOTA}; waiting" not in shown:
             shown = batchrun("status trial").out
         (told,) = batchrun("status trial --json").events
         running.send_signal(signal.SIGINT)

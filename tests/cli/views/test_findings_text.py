@@ -7,9 +7,10 @@ from command_line import CommandLine
 from scripted_provider import ScriptedProvider, answer
 from trial_project import TrialProject
 
-from batchrun.cli.views.findings_text import MOST_FIELDS, findings_fields, findings_lines, percent
-from batchrun.cli.views.summary_text import summary_as_text, summary_fields
+from batchrun.cli.views.findings_text import MOST_FIELDS, findings_lines, percent
+from batchrun.cli.views.summary_text import summary_as_text
 from batchrun.cli.views.terminal import Terminal
+from batchrun.report.summary_json import findings_fields, summary_fields
 from batchrun.store.reports.evidence import LOOKED_AT, FieldEvidence, RunFindings
 
 NOTHING = RunFindings(answers=0, fields=[], mended=0, repairs=0, repairs_nusd=0, nulled=0, normalised=0)

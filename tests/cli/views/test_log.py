@@ -26,8 +26,9 @@ pytestmark = pytest.mark.slow
 
 SUBMIT = "submit jobs/trial.toml"
 FIELDS = [
-    "ts", "run", "attempt", "id", "request", "model", "state", "outcome", "latency_s", "first_byte_s", "input_tokens",
-    "cache_read_tokens", "cache_write_tokens", "output_tokens", "cost_usd", "stop_reason", "error", "request_id",
+    "ts", "run", "attempt", "doc_id", "id", "request", "model", "state", "outcome", "latency_s", "first_byte_s",
+    "input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "cost_usd", "stop_reason", "error",
+    "request_id",
 ]  # fmt: skip
 ENDED = AttemptEnded(
     attempt_no=7,
@@ -69,7 +70,8 @@ def test_a_line_of_an_answer(tmp_path: Path) -> None:
     assert list(told) == FIELDS
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told.pop("ts"))
     assert told == {
-        "run": None, "attempt": 7, "id": "docs/a.txt", "request": "9f", "model": "claude-haiku-4-5",
+        "run": None, "attempt": 7, "doc_id": "docs/a.txt", "id": "docs/a.txt", "request": "9f",
+        "model": "claude-haiku-4-5",
         "state": "answered", "outcome": "succeeded", "latency_s": 1.235, "first_byte_s": 0.988, "input_tokens": 10,
         "cache_read_tokens": 5, "cache_write_tokens": 7, "output_tokens": 2, "cost_usd": 0.0015,
         "stop_reason": "end_turn", "error": None, "request_id": "req_1",

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from batchrun.cli.views.metrics_text import pace_fields, pace_lines, retried_lines
+from batchrun.cli.views.metrics_text import pace_lines, retried_lines
+from batchrun.report.summary_json import pace_fields
 from batchrun.store.ledger.records import Waited
 from batchrun.store.ledger.run_metrics import Activity, Latencies, Percentiles
 from batchrun.store.reports.performance import Performance

@@ -7,10 +7,11 @@ from datetime import date
 
 import pytest
 from aiohttp import web
+from anthropic.types import ModelInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchrun.catalog.lifecycle import ModelLife
+from batchrun.catalog.lifecycle import ModelCapabilities, ModelLife
 from batchrun.catalog.price_table import load_prices
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.models import life_from
@@ -18,6 +19,7 @@ from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.reply import Cause, Failure
 from batchrun.simulator.faults.profiles import PROFILES
 from batchrun.simulator.http.server import SimulatorServer
+from batchrun.simulator.requests.model_cards import CARDS, model_info
 from batchrun.simulator.simulator import Simulator
 
 PRICES = load_prices(today=date(2026, 11, 21))
@@ -25,6 +27,11 @@ TOLD = {
     "id": "claude-sonnet-4-5-20250929", "type": "model", "display_name": "Claude Sonnet 4.5",
     "created_at": "2025-09-29T00:00:00Z", "lifecycle": "deprecated", "deprecated_at": "2026-09-01T10:00:00Z",
     "retires_at": "2026-11-30T23:30:00-05:00", "max_input_tokens": 200_000, "max_tokens": 64_000,
+    "capabilities": {
+        "batch": {"supported": True}, "image_input": {"supported": "yes"}, "structured_outputs": {"supported": False},
+        "effort": {"supported": True, "low": {"supported": True}, "max": {"supported": False}, "high": None},
+        "thinking": {"supported": True, "types": []},
+    },
 }  # fmt: skip
 LIFE = ModelLife(
     name="claude-sonnet-4-5-20250929",
@@ -33,6 +40,7 @@ LIFE = ModelLife(
     retires=date(2026, 12, 1),
     max_input_tokens=200_000,
     max_output_tokens=64_000,
+    capabilities=ModelCapabilities(efforts=("low",), structured_outputs=False, batch=True),
 )
 
 
@@ -93,8 +101,21 @@ def test_every_priced_model_is_as_the_table_says() -> None:
         assert life.name.startswith(name)
         assert (life.max_input_tokens, life.max_output_tokens) == (price.context_window, price.max_output_tokens)
         assert life.retires == price.retires
+        assert life.capabilities.efforts == price.effort_levels
+        assert set(life.capabilities.thinking or ()) == set(price.thinking)
+        assert (life.capabilities.structured_outputs, life.capabilities.batch) == (True, True)
         assert life.lifecycle == ("deprecated" if price.retires else "active")
         assert life.deprecated is None, "the simulator does not know the day, and tells the epoch"
+
+
+def test_the_simulator_tells_what_the_sdk_knows() -> None:
+    for card in CARDS.values():
+        info = model_info(card)
+        read = ModelInfo.model_validate(info, strict=False)
+        assert set(info) == set(ModelInfo.model_fields)
+        assert read.capabilities is not None
+        assert set(info["capabilities"]) == set(type(read.capabilities).model_fields)
+        assert read.capabilities.effort.low.supported is ("low" in card.efforts)
 
 
 @pytest.mark.parametrize(("name", "key", "status"), [("claude-none", "k", 404), ("claude-opus-5", "invalid", 401)])

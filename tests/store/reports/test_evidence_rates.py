@@ -50,9 +50,9 @@ def answered(
         (number, f"id {number}", outcome, json.dumps(found) if found else None, json.dumps(output) if output else None),
     )
     ledger.connection.execute(
-        "insert into documents (job, doc_id, source, content_sha, request_no, run_no, seq, merges)"
-        " values ('trial', ?, 's', 'c', ?, ?, ?, ?)",
-        (f"d{number}", number, run_no, number, merges),
+        "insert into documents (job, doc_id, source, content_sha, request_no, run_no, seq, merges, whole)"
+        " values ('trial', ?, 's', 'c', ?, ?, ?, ?, ?)",
+        (f"d{number}", number, run_no, number, merges, "w" if merges else None),
     )
     return int(number)
 

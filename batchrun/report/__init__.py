@@ -1,0 +1,1 @@
+"""What the ledger knows of a run, as pages and pictures for people."""

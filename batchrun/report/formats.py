@@ -1,0 +1,83 @@
+"""The report of a run in each of its formats, part by part: html and md for people, json and junit for programs."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal, assert_never
+
+from batchrun.errors import BatchrunError
+from batchrun.job.report_section import ReportSection
+from batchrun.report.collect import collect
+from batchrun.report.documents import ReportDocuments, Wanted, report_documents
+from batchrun.report.facts import RunReport
+from batchrun.report.junit import junit
+from batchrun.report.markdown import markdown
+from batchrun.report.page import html_page
+from batchrun.report.results_section import SCRIPT, STYLE, results_section
+from batchrun.report.texts import without_texts
+from batchrun.report.words import verdict
+from batchrun.store.job_files import read_job
+from batchrun.store.ledger.ledger import Ledger
+
+ReportFormat = Literal["html", "md", "json", "junit"]
+JSON_VERSION = 1
+"""The version of the JSON. Keys may come without another version; none goes or means something else without one."""
+
+
+def wanted_of(job_path: Path, *, sample: int | None, no_source: bool) -> Wanted:
+    """Return what a person wants of a past run; what the person does not say, [report] of the job file says.
+
+    Without a job file that can be read nobody knows whether texts may be shown, so none is.
+    """
+    try:
+        section = read_job(job_path).spec.report
+    except BatchrunError:
+        section = ReportSection(include_source=False)
+    has_texts = section.include_source and not no_source
+    wanted = section.sample if sample is None else sample
+    return Wanted(sample=wanted, has_texts=has_texts, job_path=job_path if has_texts else None)
+
+
+def report_parts(
+    ledger: Ledger, run_no: int, kind: ReportFormat, wanted: Wanted, *, root: Path, refresh_s: int | None = None
+) -> Iterator[str]:
+    """Yield the report of a run; `root` is the project's folder. A page reloads itself every `refresh_s` seconds."""
+    report = collect(ledger, run_no, root=root)
+    report = report if wanted.has_texts else without_texts(report)
+    match kind:
+        case "html":
+            results = results_section(report_documents(ledger, report, wanted), report.story.run_id)
+            yield html_page(report, results, style=STYLE, script=SCRIPT, refresh_s=refresh_s)
+        case "md":
+            yield markdown(report)
+        case "json":
+            yield as_json(report, report_documents(ledger, report, wanted))
+        case "junit":
+            yield from junit(ledger, report, has_texts=wanted.has_texts)
+        case other:
+            assert_never(other)
+
+
+def as_json(report: RunReport, documents: ReportDocuments) -> str:
+    """Return a report as JSON: the fields of `RunReport`, and the same documents as a page, without pictures.
+
+    Money is in nano-USD, times are in seconds since 1970, and durations are in seconds, as their names say.
+    """
+    shown = [
+        {
+            **asdict(one.found), "source": one.source, "values": one.values, "unread": one.unread,
+            "evidence": [evidence.as_json for evidence in one.evidence],
+        }
+        for one in documents.shown
+    ]  # fmt: skip
+    counted = {"total": documents.total, "problems": documents.problems, "has_texts": documents.has_texts}
+    found = verdict(report)
+    told = {"batchrun_report": JSON_VERSION, "verdict": f"{found.head} {found.sentence}", **asdict(report)}
+    return json.dumps({**told, "documents": {**counted, "shown": shown}}, indent=2, default=_plain) + "\n"
+
+
+def _plain(value: date | Decimal) -> str | float:
+    return value.isoformat() if isinstance(value, date) else float(value)

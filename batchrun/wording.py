@@ -1,0 +1,38 @@
+"""Numbers, durations and times as people read them, at a terminal and on pages."""
+
+from datetime import UTC, datetime
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 document`, `1,200 documents`."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `22 min`, `3 h 5 min`."""
+    if seconds < 90:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def brief(seconds: float) -> str:
+    """`45 ms`, `1.2 s`."""
+    return f"{seconds * 1000:.0f} ms" if seconds < 0.1 else duration(seconds)
+
+
+def tokens(number: float) -> str:
+    """`950`, `12.3k`, `11.42M`."""
+    if number < 1_000:
+        return f"{number:.0f}"
+    return f"{number / 1e3:.1f}k" if number < 1e6 else f"{number / 1e6:.2f}M"
+
+
+def about(share: float) -> str:
+    """`about 70%`, `under 1%`."""
+    return f"about {share:.0%}" if share >= 0.005 else "under 1%"
+
+
+def utc(seconds: float | None) -> str:
+    """`2026-11-01 08:30`, or nothing for a time that the ledger does not have."""
+    return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"

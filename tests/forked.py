@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import fcntl
 import gc
+import io
 import os
 import runpy
 import select
@@ -229,8 +230,8 @@ def become(order: Mapping[str, Any], given: Sequence[int], path: Sequence[str]) 
     os.environ.clear()
     os.environ.update(order["env"])
     time.tzset()
-    if os.isatty(1):
-        sys.stdout.reconfigure(line_buffering=True)
+    sys.stdin, sys.stdout, sys.stderr = map(anew, (sys.stdin, sys.stdout, sys.stderr))
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
     how, what, *args = order["args"]
     first = order["cwd"] if how == "-m" else ""
     sys.path[:] = [first, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *path]
@@ -240,3 +241,13 @@ def become(order: Mapping[str, Any], given: Sequence[int], path: Sequence[str]) 
     else:
         main = sys.modules["__main__"] = ModuleType("__main__")
         exec(compile(what, "<string>", "exec"), main.__dict__)
+
+
+def anew(stream: Any) -> Any:
+    """The stream as Python opens it at its start: what it leads to is another file now."""
+    number, direct = stream.fileno(), stream.write_through
+    raw = open(number, "wb" if number else "rb", buffering=0 if direct and number else -1, closefd=False)  # noqa: SIM115
+    by_lines = not direct and (number == 2 or raw.isatty())
+    return io.TextIOWrapper(
+        raw, stream.encoding, stream.errors, newline="\n", line_buffering=by_lines, write_through=direct
+    )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -18,12 +19,16 @@ pytestmark = pytest.mark.slow
 STARTS = [popen, subprocess.Popen]
 PROBE = """
 import json, os, signal, sys, threading
+
+def told(one):
+    return one.encoding, one.errors, one.line_buffering, one.write_through, one.seekable(), one.isatty(), one.newlines
+
 handlers = [str(signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGPIPE, signal.SIGHUP)]
 print(json.dumps({
     "argv": sys.argv, "path": sys.path, "folder": os.getcwd(), "environment": dict(os.environ),
     "read": sys.stdin.read(), "handlers": [one.partition(" at ")[0] for one in handlers],
     "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())), "descriptors": sorted(os.listdir("/proc/self/fd")),
-    "streams": [(one.encoding, one.errors, one.line_buffering) for one in (sys.stdin, sys.stdout, sys.stderr)],
+    "streams": [told(one) for one in (sys.stdin, sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)],
     "leads": os.getpgrp() == os.getpid(), "main": __name__, "threads": threading.active_count(),
     "umask": os.umask(0), "alarm": signal.getitimer(signal.ITIMER_REAL),
 }))
@@ -56,6 +61,21 @@ def test_a_process_finds_the_same(tmp_path: Path) -> None:
     assert forked == started
     assert forked[0]["read"] == "what is read"
     assert forked[1:] == ("a word\n", 1, "given")
+
+
+def test_a_process_on_a_terminal_finds_the_same(tmp_path: Path) -> None:
+    seen = []
+    for start in STARTS:
+        ours, theirs = pty.openpty()
+        code = "import sys; print(sys.stdout.line_buffering, sys.stdout.isatty(), sys.stdout.newlines, flush=True);"
+        code += "sys.stdout.reconfigure(errors='replace'); sys.stderr.reconfigure(errors='replace'); print('ended')"
+        with start([sys.executable, "-c", code], cwd=tmp_path, stdout=theirs, stderr=theirs) as running:
+            assert running.wait(120) == 0
+        seen.append(os.read(ours, 1_000))
+        os.close(ours)
+        os.close(theirs)
+    assert seen[0] == seen[1]
+    assert seen[0].endswith(b"ended\r\n")
 
 
 @pytest.mark.parametrize("start", STARTS, ids=["forked", "started"])

@@ -45,7 +45,5 @@ def statuses(words: Sequence[str]) -> list[str]:
     every = [*map(str, Outcome), "pending"]
     groups = {"all": every, "failed": [str(outcome) for outcome in Outcome if outcome.failed]}
     if unknown := [word for word in words if word not in {*every, *groups}]:
-        raise UsageProblem(
-            f"--status {', '.join(unknown)} is no outcome.", hint=f"choose from {', '.join([*groups, *every])}"
-        )
+        raise UsageProblem(f"{', '.join(unknown)} is no outcome.", hint=f"choose from {', '.join([*groups, *every])}")
     return [status for word in words for status in groups.get(word, [word])]

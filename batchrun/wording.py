@@ -1,6 +1,11 @@
-"""Numbers, durations and times as people read them, at a terminal and on pages."""
+"""Numbers, durations and times as people read them, at a terminal and on pages; and the events that programs read."""
 
+import time
 from datetime import UTC, datetime
+from typing import Any
+
+VERSION = 1
+"""The version of the JSON objects. Fields and events may be added, and none is renamed."""
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:
@@ -36,3 +41,13 @@ def about(share: float) -> str:
 def utc(seconds: float | None) -> str:
     """`2026-11-01 08:30`, or nothing for a time that the ledger does not have."""
     return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}"
+
+
+def iso(seconds: float | None) -> str:
+    """`2026-11-01T08:30:07Z` for programs, or nothing for a time that the ledger does not have."""
+    return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def event_fields(event: str, **fields: Any) -> dict[str, Any]:
+    """Return an event for programs, with the version of its form, the time in UTC, and the run if it is known."""
+    return {"v": VERSION, "ts": iso(time.time()), "event": event, "run": None, **fields}

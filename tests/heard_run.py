@@ -9,9 +9,9 @@ from scripted_provider import ScriptedProvider
 from trial_project import TrialProject
 
 from batchrun.cli.interrupts import run_async
-from batchrun.integrations.observers import RunFiles, observers_of
+from batchrun.integrations.observers import observers_of
 from batchrun.planning.selection import Selection
-from batchrun.workflow.observer import Observers
+from batchrun.report.report_file import report_files
 from batchrun.workflow.run import run_job
 from batchrun.workflow.summary import Summary
 
@@ -40,8 +40,8 @@ def run_with_observers(project: TrialProject, provider: ScriptedProvider, *, job
     """Run the job of a project with the observers that its files and the environment ask for."""
     said: list[str] = []
     with project.opened(job) as opened:
-        observers = observers_of(opened, RunFiles(), said.append)
-        summary = run_async(run_job(opened, Selection(), provider, Observers(observers), counts=False))  # type: ignore[arg-type]
+        observers = observers_of(opened, report_files(opened), {}, warn=said.append, say=said.append)
+        summary = run_async(run_job(opened, Selection(), provider, observers, counts=False))  # type: ignore[arg-type]
     return Heard(project, summary, said)
 
 

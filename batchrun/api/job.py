@@ -1,6 +1,7 @@
 """A job in the hands of a program: planned, submitted, and asked for its runs."""
 
 import logging
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import replace
@@ -17,7 +18,7 @@ from batchrun.api.submission import Submission, begun
 from batchrun.documents.memory import MemorySource
 from batchrun.errors import UsageProblem
 from batchrun.execution.run import Interrupts, ProviderFactory
-from batchrun.integrations.observers import RunFiles, observers_of
+from batchrun.integrations.observers import observers_of
 from batchrun.job.field_types import Table
 from batchrun.job.key_types import Positive
 from batchrun.job.load import JobFile, job_of
@@ -28,6 +29,8 @@ from batchrun.planning.planner import ONLINE
 from batchrun.planning.selection import Selection
 from batchrun.quality.compared_runs import ComparedRuns, compared_runs, readable_job
 from batchrun.quality.evaluate import Evaluation, evaluated_run
+from batchrun.report.report_file import report_files
+from batchrun.simulator.faults.profiles import PROFILES
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.paths import store_paths
@@ -40,7 +43,7 @@ from batchrun.workflow.run import run_job
 if TYPE_CHECKING:
     from duckdb import DuckDBPyRelation
 
-_log = logging.getLogger("batchrun")
+_log, _say = logging.getLogger("batchrun"), partial(print, file=sys.stderr)
 
 
 class Choices(TypedDict, total=False):
@@ -104,6 +107,8 @@ class Job:
         `documents` are mappings with `doc_id`, `text` and columns for the prompt, or a data frame with these columns;
         `source` may be left out then. Raises UsageProblem with all problems of the dictionary at once.
         """
+        if not isinstance(values, Mapping):
+            raise UsageProblem(f"a {type(values).__name__} is no dictionary with the keys of a job file.")
         source = values.get("source", {})
         if documents is not None and isinstance(source, Mapping):
             values = {**values, "source": {"type": "memory", **source}}
@@ -132,6 +137,8 @@ class Job:
         the simulator's clock.
         """
         (selection, options), profile = _chosen(choices), _profile(simulate)
+        if not 0 < speed < float("inf"):
+            raise UsageProblem(f"speed: it is a number above zero, got {speed!r}.")
         if profile and not wait:
             raise UsageProblem("wait=False needs an API that outlives the run, and a simulated one does not.")
         options = replace(options, waits=wait, speed=speed if profile else 1.0)
@@ -191,8 +198,8 @@ class Job:
         interrupts: Interrupts,
     ) -> Run:
         with self._opened(profile, to_run=True) as opened, _api(profile, speed=options.speed) as api:
-            others = observers_of(opened, RunFiles(), warn=_log.warning)
-            hears, pilot = Observers([observer, *others]), PilotOptions()
+            others = observers_of(opened, report_files(opened), {}, warn=_log.warning, say=_say)
+            hears, pilot = Observers([observer, others]), PilotOptions()
             summary = await run_job(opened, selection, api, hears, interrupts=interrupts, options=options, pilot=pilot)
             word = summary.totals.run_id if summary.totals else self.name
             return Run(self.file, match_run(run_stories(opened.ledger), word), summary)
@@ -226,7 +233,13 @@ def open(path: str | Path, *, documents: object = None) -> Job:  # noqa: A001 - 
 
 
 def _profile(simulate: bool | str) -> str | None:  # noqa: FBT001
-    return None if simulate is False else "calm" if simulate is True else simulate
+    """Return the profile of the simulator. Returns None for the API. Raises UsageProblem."""
+    if simulate is False:
+        return None
+    profile = "calm" if simulate is True else simulate
+    if profile not in PROFILES:
+        raise UsageProblem(f"the simulator has no profile {profile}.", hint=f"choose from {', '.join(PROFILES)}")
+    return profile
 
 
 def _api(profile: str | None, *, speed: float) -> AbstractContextManager[ProviderFactory]:

@@ -1,12 +1,15 @@
 """A run of a job: how it went, and the rows that came of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchrun.api.results import results
 from batchrun.api.shown import Summary, shown_as
 from batchrun.errors import BatchrunError, ExitCode, UsageProblem
+from batchrun.file_system import replace_file
 from batchrun.job.load import JobFile
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.paths import store_paths
@@ -38,8 +41,8 @@ class Run:
         """How the run went. Raises UsageProblem for the run of an earlier version, and BrokenRecord."""
         found = self._summary
         if found is None and self._story:
-            with Ledger.read(store_paths(self._file, simulated=self.simulated).ledger) as ledger:
-                found = workflow.summary_of(ledger, self._story.run_no, root=self._file.root)
+            with self._ledger() as (ledger, run_no):
+                found = workflow.summary_of(ledger, run_no, root=self._file.root)
         if found is None:
             raise UsageProblem(f"nothing is remembered of how the run {self.id} went: an earlier version made the run.")
         return shown_as(Summary, found)
@@ -73,8 +76,41 @@ class Run:
         """
         return results(self._file, status, simulated=self.simulated, run_id=self.id)
 
+    def report(self, path: str | Path | None = None) -> str:
+        """Return the report of the run, as `batchrun report` writes it, and write it to the file `path`, if given.
+
+        The report is an HTML page, unless the path ends in `.md`, `.json` or `.xml`, which is JUnit. [report] of the
+        job says what is shown of the documents. Raises UsageProblem without a run, and EnvironmentProblem.
+        """
+        from batchrun.report.formats import ENDINGS, report_parts, wanted_of
+
+        kind = ENDINGS.get(Path(path).suffix.lower(), "html") if path else "html"
+        wanted = wanted_of(self._file.spec.report, self._file.path)
+        with self._ledger() as (ledger, run_no):
+            text = "".join(report_parts(ledger, run_no, kind, wanted, root=self._file.root))
+        if path:
+            replace_file(Path(path), [text])
+        return text
+
     def __repr__(self) -> str:
-        return repr(self.summary)
+        try:
+            return repr(self.summary)
+        except BatchrunError as error:
+            return f"run        {self.id}\n{error.word:<10} {error}"
 
     def _repr_html_(self) -> str:
-        return self.summary._repr_html_()
+        """Return the report without its documents, in a frame of its own: its styles and ids are not the notebook's."""
+        if self._story is None:
+            return self.summary._repr_html_()
+        from batchrun.report.formats import framed
+
+        with self._ledger() as (ledger, run_no):
+            return framed(ledger, run_no, self._file.spec.report, root=self._file.root)
+
+    @contextmanager
+    def _ledger(self) -> Iterator[tuple[Ledger, int]]:
+        """Open the ledger that has the run, with the number of the run. Raises UsageProblem if there is no run."""
+        if self._story is None:
+            raise UsageProblem(f"the job {self._file.spec.job.name} has no run yet.")
+        with Ledger.read(store_paths(self._file, simulated=self.simulated).ledger) as ledger:
+            yield ledger, self._story.run_no

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from batchrun.catalog.money import dollars
 from batchrun.errors import BatchrunError
 from batchrun.escaping import escape_control
-from batchrun.report.markup import tag
+from batchrun.report.charts.card import table
 from batchrun.strategy import plan as strategy
 from batchrun.workflow import summary as workflow
 
@@ -34,9 +34,8 @@ class Shown:
         return "\n".join(f"{name:<10} {escape_control(words)}" for name, words in self.facts)
 
     def _repr_html_(self) -> str:
-        names = [tag("th", name, scope="row", style="text-align:left") for name, _ in self.facts]
-        rows = [tag("tr", name, tag("td", words)) for name, (_, words) in zip(names, self.facts, strict=True)]
-        return tag("table", tag("tbody", *rows))
+        first, *rest = self.facts
+        return table(" ".join(first), first, rest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

@@ -11,7 +11,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
 from contextvars import copy_context
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, TypeVar
 
 from batchrun.api.run import Run
@@ -99,11 +99,7 @@ class Submission:
     def __init__(self, main: Main) -> None:
         self._main, self._line = main, _Line()
         self._future: Future[Run] | None = None
-
-    @property
-    def run(self) -> Run:
-        """The run, once there is nothing to wait for any more. Raises what kept the run from beginning."""
-        return self.result()
+        self._lock = Lock()
 
     def result(self) -> Run:
         """Wait for the run. Raises Refused and other BatchrunErrors if nothing was sent.
@@ -165,6 +161,7 @@ class Submission:
             raise canceled
 
     def _begun(self) -> "Future[Run]":
-        if self._future is None:
-            self._future = begun(lambda: self._main(self._line, self._line.interrupts), daemon=False)
-        return self._future
+        with self._lock:  # threads may wait for one submission at once
+            if self._future is None:
+                self._future = begun(lambda: self._main(self._line, self._line.interrupts), daemon=False)
+            return self._future

@@ -42,8 +42,9 @@ from batchrun.errors import EnvironmentProblem, ExitCode, UsageProblem
 from batchrun.escaping import escape_control
 from batchrun.events import Event, RunStarted, Tick
 from batchrun.execution.run import ProviderFactory
-from batchrun.integrations.observers import RunFiles, observers_of
+from batchrun.integrations.observers import observers_of
 from batchrun.planning.selection import Selection
+from batchrun.report.report_file import report_files
 from batchrun.report.summary_json import calibration_as_json, summary_fields
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
 from batchrun.store.ledger.ledger import Ledger
@@ -83,15 +84,22 @@ class ShownRun(Observer):
         show_plan(plan, self.opened, self.terminal, pilot=first, what=what)
 
     def calibrated(self, found: CascadeCalibration) -> None:
-        """Show the promise of the calibration."""
+        """Show, between the calibration of a cascade and the rest, what is promised of the answers that are taken."""
         self.progress.close()
-        show_calibration(found, self.opened, self.terminal, run_id=self.run_id)
+        if self.terminal.json:
+            self.terminal.event("calibration", run=self.run_id, **calibration_as_json(found))
+        elif not self.terminal.quiet:
+            first, *more = promise_words(found, [model.price.name for model in self.opened.chain.models])
+            self.terminal.result("\n".join([f"calibrated  {first}", *[f"            {line}" for line in more]]))
 
     def piloted(self, report: PilotReport) -> None:
-        """Show what the pilot found and what follows."""
+        """Show, between the pilot and the rest, what the pilot found and what follows."""
         self.after_pilot = True
         self.progress.close()
-        show_pilot(report, self.opened, self.terminal, self.path)
+        if self.terminal.json:
+            report_as_event(report, self.opened, self.terminal)
+        elif not self.terminal.quiet:
+            self.terminal.result(report_as_text(report, self.opened, self.terminal, self.path))
 
     def heard(self, event: Event) -> None:
         """Show and log an event."""
@@ -106,19 +114,19 @@ class ShownRun(Observer):
 class ApprovedPlan(Observer):
     """A file that `plan -o` wrote: the run begins only if nothing has changed since."""
 
-    def __init__(self, approved: Mapping[str, Any] | None, path: Path | None, opened: OpenJob) -> None:
+    def __init__(self, approved: Mapping[str, Any], path: Path, opened: OpenJob) -> None:
         self.approved, self.path, self.opened = approved, path, opened
+        self.holds = True
 
     def planned(self, plan: Plan, first: Plan | None = None, *, what: str = "pilot") -> None:  # noqa: ARG002
         """Raise Refused if something has changed since the plan was written."""
-        if self.approved and self.path:
-            changed = stale(self.approved, plan_as_json(plan, self.opened, None), path=self.path)
-            if changed:
-                raise changed
+        plan_now = plan_as_json(plan, self.opened, None)
+        if self.holds and (changed := stale(self.approved, plan_now, path=self.path)):
+            raise changed
 
     def calibrated(self, found: CascadeCalibration) -> None:  # noqa: ARG002
         """Approve the rest: no file can say how the rest is planned with what the calibration has found."""
-        self.approved = None
+        self.holds = False
 
 
 def run_job(
@@ -153,31 +161,27 @@ def run_job(
         provider_of(profile, flags["speed"], terminal) as provider,
     ):
         shown = ShownRun(opened, path, terminal, progress=progress, log=log)
-        files = run_files(flags, opened)
-        others = observers_of(opened, files, warn=terminal.say)
+        files = report_files(
+            opened, report=flags.get("report"), junit=flags.get("junit"), is_live=flags.get("live", False)
+        )
+        written = dict[str, Path]()
+        holds = [ApprovedPlan(approved, plan_file, opened)] if approved and plan_file else []
+        others = observers_of(
+            opened, files, written, warn=lambda words: terminal.say(f"warning: {words}"), say=terminal.say
+        )
         running = run(
             opened,
             selection,
             provider,
-            Observers([ApprovedPlan(approved, plan_file, opened), shown, *others]),
+            Observers([*holds, shown, others]),
             interrupts=halting_on_signals,
             options=options,
             pilot=pilot,
             counts=counts,
         )
         summary = run_async(running)
-    show_summary(summary, path, terminal, after_pilot=shown.after_pilot, report=files.written.get("html"))
+    show_summary(summary, path, terminal, after_pilot=shown.after_pilot, report=written.get("html"))
     return int(summary.exit_code)
-
-
-def run_files(flags: RunFlags, opened: OpenJob) -> RunFiles:
-    """The files that are wanted of a run. Raises UsageProblem for a live report that has no file."""
-    report, is_live = flags.get("report"), flags.get("live", False)
-    if is_live and not (report or opened.job.spec.report.html):
-        raise UsageProblem(
-            "--live needs a report to write.", hint="add --report FILE, or [report] html to the job file"
-        )
-    return RunFiles(report=report, is_live=is_live, junit=flags.get("junit"))
 
 
 def limit_in_use(opened: OpenJob) -> str:
@@ -210,23 +214,6 @@ def submit_options(flags: RunFlags, *, exact: bool, simulated: bool) -> SubmitOp
         typed=typed_command(),
         speed=flags["speed"] if simulated else 1.0,
     )
-
-
-def show_calibration(found: CascadeCalibration, opened: OpenJob, terminal: Terminal, *, run_id: str | None) -> None:
-    """Show, between the calibration of a cascade and the rest, what is promised of the answers that are taken."""
-    if terminal.json:
-        terminal.event("calibration", run=run_id, **calibration_as_json(found))
-    elif not terminal.quiet:
-        first, *more = promise_words(found, [model.price.name for model in opened.chain.models])
-        terminal.result("\n".join([f"calibrated  {first}", *[f"            {line}" for line in more]]))
-
-
-def show_pilot(report: PilotReport, opened: OpenJob, terminal: Terminal, path: Path) -> None:
-    """Show, between the pilot and the rest, what the pilot found and what follows."""
-    if terminal.json:
-        report_as_event(report, opened, terminal)
-    elif not terminal.quiet:
-        terminal.result(report_as_text(report, opened, terminal, path))
 
 
 def show_summary(

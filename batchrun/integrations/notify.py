@@ -15,7 +15,8 @@ from batchrun.integrations.deadline import DeadlineWatch
 from batchrun.integrations.webhook import post, usable_host
 from batchrun.job.telling_sections import NotifySection, Why
 from batchrun.masking import masked, without_keys
-from batchrun.report.summary_json import event_fields, iso, summary_fields, verdict
+from batchrun.report.summary_json import summary_fields, verdict
+from batchrun.wording import event_fields, iso
 from batchrun.workflow.observer import Observer, reason
 from batchrun.workflow.open_job import OpenJob
 from batchrun.workflow.summary import Summary

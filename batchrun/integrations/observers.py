@@ -2,69 +2,62 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
-from batchrun.integrations.github import GithubActions, summary_markdown
+from batchrun.integrations.github import GithubActions, append
 from batchrun.integrations.notify import Notify
 from batchrun.integrations.prometheus import Textfile
 from batchrun.job.telling_sections import JOB
-from batchrun.report.report_file import ReportFile, report_files
+from batchrun.report.report_file import ReportFile, Target
 from batchrun.workflow.observer import HarmlessObservers, Observer, reason
 from batchrun.workflow.open_job import OpenJob
 
+Say = Callable[[str], None]
 ASKS_FOR_SPANS = ("OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFiles:
-    """The files that a command wants of its run, beside those that the job file names."""
+def observers_of(
+    opened: OpenJob, files: Sequence[Target], written: dict[str, Path], *, warn: Say, say: Say
+) -> Observer:
+    """Return the observers that the job file, the environment and the command, with its `files`, ask for.
 
-    report: Path | None = None
-    """The HTML report."""
-    is_live: bool = False
-    """Whether the report is written again and again while the run goes on."""
-    junit: Path | None = None
-    """The outcomes as JUnit XML."""
-    written: dict[str, Path] = field(default_factory=dict)
-    """The files that were written, by kind: `html` and `junit`. Empty before the end of the run."""
-
-
-def observers_of(opened: OpenJob, files: RunFiles, warn: Callable[[str], None]) -> list[Observer]:
-    """List the observers that the job file, the environment and the command ask for.
-
-    `warn` tells a person what an observer could not do. No run fails because of an observer.
+    `written` has the files in the end, by their kinds. `warn` tells a person what an observer could not do, and `say`
+    writes a line where GitHub reads commands. No run fails because of an observer.
     """
-    targets = report_files(opened, report=files.report, junit=files.junit, is_live=files.is_live)
-    found: list[Observer] = [ReportFile(opened, target, files.written.__setitem__, warn) for target in targets]
-    for make in makers(opened, warn, os.environ):
+    found = list[Observer]()
+    for make in makers(opened, files, written, warn=warn, say=say):
         try:
             found.append(make())
         except Exception as error:  # noqa: BLE001 - as of an observer that fails later
-            warn(f"warning: {reason(error)}")
-    return [HarmlessObservers(found, warn)]
+            warn(reason(error))
+    return HarmlessObservers(found, warn)
 
 
 def makers(
-    opened: OpenJob, warn: Callable[[str], None], environ: Mapping[str, str]
+    opened: OpenJob, files: Sequence[Target], written: dict[str, Path], *, warn: Say, say: Say
 ) -> Iterator[Callable[[], Observer]]:
     """Yield what makes each observer that is asked for."""
+    targets, environ = list(files), os.environ
+    on_github, step = environ.get("GITHUB_ACTIONS") == "true", environ.get("GITHUB_STEP_SUMMARY")
+    if on_github:
+        yield lambda: GithubActions(f"batchrun {opened.name}{' (SIMULATED)' if opened.simulated else ''}", say)
+    if on_github and step:
+        targets.append(Target(kind="md", path=Path(step), write=append))
+    for target in targets:
+        yield partial(ReportFile, opened, target, written, warn)
     metrics, notify = opened.job.metrics.prometheus_textfile, opened.job.notify
     if metrics and not opened.simulated:  # a simulated run is no run of the job
         yield lambda: Textfile(opened.job.resolve(metrics.replace(JOB, opened.name)), opened.name)
     if notify.command or notify.webhook_env:
         yield lambda: Notify(opened, warn)
-    if environ.get("GITHUB_ACTIONS") == "true":
-        title = f"batchrun {opened.name}{' (SIMULATED)' if opened.simulated else ''}"
-        summary = Path(name) if (name := environ.get("GITHUB_STEP_SUMMARY")) else None
-        yield lambda: GithubActions(title, summary, summary_markdown, warn)
     if wants_spans(environ):
         yield lambda: tracing(opened, warn)
 
 
-def tracing(opened: OpenJob, warn: Callable[[str], None]) -> Observer:
+def tracing(opened: OpenJob, warn: Say) -> Observer:
     """Make what makes spans, and import OpenTelemetry only now. Raises UsageProblem without the extra `otel`."""
     from batchrun.integrations.tracing import Tracing, tracer
 

@@ -40,9 +40,10 @@ class Textfile(Observer):
         now = time.time()
         success = now if exit_code is ExitCode.OK else earlier_success(self._path, self._job)
         text = textfile(self._job, exit_code, now=now, success=success, summary=summary)
-        new = self._path.with_name(f".{self._path.name}.{os.getpid()}")  # of the exporter's user, so not of a temp file
+        new = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
             new.write_text(text, encoding="utf-8")
+            new.chmod(0o644)  # the exporter is another user, and the files of a command are for its owner alone
             new.replace(self._path)
         finally:
             new.unlink(missing_ok=True)

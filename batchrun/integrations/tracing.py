@@ -42,7 +42,7 @@ class TellsOnce(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002
         """Tell, and never again."""
         if self._warn:
-            self._warn("warning: spans cannot be sent to where OTEL_… says, and may be lost")
+            self._warn("spans cannot be sent to where OTEL_… says, and may be lost")
         self._warn = None
 
 

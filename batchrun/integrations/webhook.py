@@ -2,14 +2,17 @@
 
 import time
 import urllib.request
+from concurrent.futures import Future
 from http.client import HTTPException
 from ssl import SSLCertVerificationError
+from threading import Thread
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from batchrun.errors import EnvironmentProblem, UsageProblem
 
 TIMEOUT_S = 10.0
+"""How long one try may take, and how long each step of the try."""
 PAUSES_S = (1.0, 4.0)
 """How long to wait before each new try."""
 HERE = ("localhost", "127.0.0.1", "::1")
@@ -47,7 +50,20 @@ def post(address: str, body: bytes) -> None:
 
 
 def tried(address: str, body: bytes) -> tuple[str, bool]:
-    """Post once. Returns why nobody took the JSON, or nothing, and whether another try may be better."""
+    """Post once. Returns why nobody took the JSON, or nothing, and whether another try may be better.
+
+    A host that answers byte by byte would take forever: the thread that waits for the host is given up.
+    """
+    answer = Future[tuple[str, bool]]()
+    Thread(target=lambda: answer.set_result(answered(address, body)), daemon=True).start()
+    try:
+        return answer.result(TIMEOUT_S)
+    except TimeoutError:
+        return "did not answer", True
+
+
+def answered(address: str, body: bytes) -> tuple[str, bool]:
+    """Post once, however long the host takes; `tried` says what is returned."""
     headers = {"content-type": "application/json", "user-agent": "batchrun"}
     request = urllib.request.Request(address, body, headers, method="POST")  # noqa: S310 - usable_host knows it
     try:

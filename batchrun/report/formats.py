@@ -1,7 +1,8 @@
 """The report of a run in each of its formats, part by part: html and md for people, json and junit for programs."""
 
+import html
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import date
 from decimal import Decimal
@@ -18,27 +19,35 @@ from batchrun.report.markdown import markdown
 from batchrun.report.page import html_page
 from batchrun.report.results_section import SCRIPT, STYLE, results_section
 from batchrun.report.texts import without_texts
-from batchrun.report.words import verdict
+from batchrun.report.words import title_of, verdict
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 
 ReportFormat = Literal["html", "md", "json", "junit"]
+ENDINGS: Mapping[str, ReportFormat] = {".md": "md", ".json": "json", ".xml": "junit"}
+"""The endings of files that mean another format than a page."""
 JSON_VERSION = 1
 """The version of the JSON. Keys may come without another version; none goes or means something else without one."""
 
 
-def wanted_of(job_path: Path, *, sample: int | None, no_source: bool) -> Wanted:
-    """Return what a person wants of a past run; what the person does not say, [report] of the job file says.
-
-    Without a job file that can be read nobody knows whether texts may be shown, so none is.
-    """
+def section_of(job_path: Path) -> ReportSection:
+    """Read [report] of a job file. Where no file can be read, nobody knows whether texts may be shown: none may."""
     try:
-        section = read_job(job_path).spec.report
+        return read_job(job_path).spec.report
     except BatchrunError:
-        section = ReportSection(include_source=False)
+        return ReportSection(include_source=False)
+
+
+def wanted_of(
+    section: ReportSection, job_path: Path, *, sample: int | None = None, no_source: bool = False, reads: bool = True
+) -> Wanted:
+    """Return what is wanted of a run: what [report] says, where `sample` and `no_source` say nothing else.
+
+    Without `reads` no document is read again.
+    """
     has_texts = section.include_source and not no_source
     wanted = section.sample if sample is None else sample
-    return Wanted(sample=wanted, has_texts=has_texts, job_path=job_path if has_texts else None)
+    return Wanted(sample=wanted, has_texts=has_texts, job_path=job_path if has_texts and reads else None)
 
 
 def report_parts(
@@ -59,6 +68,15 @@ def report_parts(
             yield from junit(ledger, report, has_texts=wanted.has_texts)
         case other:
             assert_never(other)
+
+
+def framed(ledger: Ledger, run_no: int, section: ReportSection, *, root: Path) -> str:
+    """Return the page of a run, without its documents, in a frame within another page, such as a notebook."""
+    report = collect(ledger, run_no, root=root)
+    report = report if section.include_source else without_texts(report)
+    page = html.escape(html_page(report))
+    style = "width:100%;height:40em;border:0"
+    return f'<iframe title="{html.escape(title_of(report))}" sandbox="" style="{style}" srcdoc="{page}"></iframe>'
 
 
 def as_json(report: RunReport, documents: ReportDocuments) -> str:

@@ -2,14 +2,14 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchrun.errors import UsageProblem
 from batchrun.events import Event, RunStarted
 from batchrun.file_system import replace_file
-from batchrun.report.documents import Wanted
-from batchrun.report.formats import ReportFormat, report_parts
+from batchrun.report.formats import ReportFormat, report_parts, wanted_of
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.paths import simulated_twin
 from batchrun.workflow.observer import Observer, reason
@@ -31,6 +31,8 @@ class Target:
     path: Path | None = None
     """None for the file that [report] names."""
     is_live: bool = False
+    write: Callable[[Path, Iterable[str]], None] = replace_file
+    """What writes the file, part by part. Raises EnvironmentProblem."""
 
 
 class ReportFile(Observer):
@@ -40,10 +42,8 @@ class ReportFile(Observer):
     reading documents takes time that the run needs.
     """
 
-    def __init__(
-        self, opened: OpenJob, target: Target, written: Callable[[str, Path], None], warn: Callable[[str], None]
-    ):
-        """Call `written` with kind and path when the file is complete, and `warn` once if it cannot be written."""
+    def __init__(self, opened: OpenJob, target: Target, written: dict[str, Path], warn: Callable[[str], None]):
+        """Note the path in `written`, by its kind, when the last report is written. `warn` hears of a live one."""
         self._opened, self._target, self._written, self._warn = opened, target, written, warn
         self._run_id = ""
         self._over = threading.Event()
@@ -61,8 +61,7 @@ class ReportFile(Observer):
         """Write the last report. A command that had nothing to run leaves the file as it is."""
         self.failed(None)
         if summary.totals:
-            path = self._write(self._opened.ledger, summary.totals.run_id)
-            self._written(self._target.kind, path)
+            self._written[self._target.kind] = self._write(self._opened.ledger, summary.totals.run_id)
 
     def failed(self, error: BaseException | None) -> None:  # noqa: ARG002
         """End the live report."""
@@ -78,16 +77,15 @@ class ReportFile(Observer):
                     self._write(ledger, self._run_id, refresh_s=EVERY_S)
                     self._over.wait(max(EVERY_S, REST * (time.monotonic() - begun_at)))
         except Exception as error:  # noqa: BLE001 - whatever becomes of a picture of the run, the run goes on
-            self._warn(f"warning: the live report: {reason(error)}; the run goes on without")
+            self._warn(f"the live report: {reason(error)}; the run goes on without")
 
     def _write(self, ledger: Ledger, run_id: str, *, refresh_s: int | None = None) -> Path:
         """Write the report, and return its path. Raises EnvironmentProblem."""
         (run_no,) = ledger.connection.execute("select run_no from runs where run_id = ?", (run_id,)).fetchone()
         job, path = self._opened.job, self._path(run_id)
-        section = job.spec.report
-        is_read = section.include_source and refresh_s is None
-        wanted = Wanted(sample=section.sample, has_texts=section.include_source, job_path=job.path if is_read else None)
-        replace_file(path, report_parts(ledger, run_no, self._target.kind, wanted, root=job.root, refresh_s=refresh_s))
+        wanted = wanted_of(job.spec.report, job.path, reads=refresh_s is None)
+        parts = report_parts(ledger, run_no, self._target.kind, wanted, root=job.root, refresh_s=refresh_s)
+        self._target.write(path, parts)
         return path
 
     def _path(self, run_id: str) -> Path:
@@ -100,8 +98,14 @@ class ReportFile(Observer):
         return simulated_twin(path) if self._opened.simulated and "{run}" not in (section.html or "") else path
 
 
-def report_files(opened: OpenJob, *, report: Path | None, junit: Path | None, is_live: bool) -> list[Target]:
-    """List the files that the job file and a command want of a run."""
+def report_files(
+    opened: OpenJob, *, report: Path | None = None, junit: Path | None = None, is_live: bool = False
+) -> list[Target]:
+    """List the files that the job file and a command want of a run. Raises UsageProblem for a live report without."""
     is_wanted = report or opened.job.spec.report.html
+    if is_live and not is_wanted:
+        raise UsageProblem(
+            "--live needs a report to write.", hint="add --report FILE, or [report] html to the job file"
+        )
     page = [Target(kind="html", path=report, is_live=is_live)] if is_wanted else []
     return page + ([Target(kind="junit", path=junit)] if junit else [])

@@ -1,10 +1,8 @@
 """How a run ended, for programs: the fields of `run_end`. Fields may be added, and none is renamed."""
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from batchrun.budget.caps import Cap, Of
@@ -27,24 +25,12 @@ if TYPE_CHECKING:  # its import takes longer than a table of all runs
     from batchrun.quality.evaluate import GoldScores
     from batchrun.workflow.summary import Summary
 
-VERSION = 1
-"""The version of the JSON objects. Fields and events may be added, and none is renamed."""
 STATUSES = ("exact", "close", "differs", "missing", "none", "no_text")
 """How far quotes are found in documents."""
 
 
-def event_fields(event: str, **fields: Any) -> dict[str, Any]:
-    """An event for programs, with the version of its form and the time, in UTC."""
-    return {"v": VERSION, "ts": iso(time.time()), "event": event, **fields}
-
-
-def iso(at: float) -> str:
-    """Seconds since 1970 as `2026-11-30T09:15:00Z`."""
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
 def verdict(summary: "Summary") -> str:
-    """One line for people, with no word that a document or the API has chosen."""
+    """Say how a run ended in one line, with no word that a document or the API has chosen."""
     total, rows = sum(summary.outcomes.values()), summary.outcomes.get(Outcome.SUCCEEDED, 0)
     run, cost = (f"run {one.run_id} ", f", {dollars(one.cost_nusd)}") if (one := summary.totals) else ("", "")
     code = f"ended with exit code {int(summary.exit_code)}"
@@ -52,7 +38,7 @@ def verdict(summary: "Summary") -> str:
 
 
 def summary_fields(summary: "Summary") -> dict[str, object]:
-    """The summary for programs: the fields of `run_end`, the last JSON line of a run."""
+    """Return the fields of `run_end`, the last JSON line of a run."""
     totals = summary.totals
     return dict(
         run=totals.run_id if totals else None,
@@ -93,7 +79,7 @@ def summary_fields(summary: "Summary") -> dict[str, object]:
 
 
 def cache_fields(use: CacheUse | None) -> dict[str, object]:
-    """The use of the prompt cache as fields of an event."""
+    """Return the use of the prompt cache as fields of an event."""
     return {
         "cache_read_tokens": use.read_tokens if use else 0,
         "cache_write_tokens": use.written_tokens if use else 0,
@@ -103,7 +89,7 @@ def cache_fields(use: CacheUse | None) -> dict[str, object]:
 
 
 def left_fields(summary: "Summary") -> dict[str, Any]:
-    """What a reached cap leaves undone, for programs; no field if no cap was reached."""
+    """Return what a reached cap leaves undone; no field if no cap was reached."""
     if summary.remaining is None or not isinstance(summary.halted, BudgetReached):
         return {}
     return {
@@ -114,7 +100,7 @@ def left_fields(summary: "Summary") -> dict[str, Any]:
 
 
 def cap_as_json(cap: Cap, remaining: int | None) -> dict[str, Any]:
-    """One cap for programs, with `remaining` of what the cap counts; None if the remainder is not known."""
+    """Return a cap for programs, with `remaining` of what the cap counts; None if the remainder is not known."""
     unit = 1 if cap.of is Of.TOKENS else 1e9
     return {
         "per": str(cap.per), "counts": str(cap.of), "model": cap.model, "tag": cap.tag, "limit": cap.limit / unit,
@@ -123,7 +109,7 @@ def cap_as_json(cap: Cap, remaining: int | None) -> dict[str, Any]:
 
 
 def pace_fields(performance: Performance | None, retried: Mapping[str, int]) -> dict[str, object]:
-    """Speed, latency and waits as fields of an event."""
+    """Return speed, latency and waits as fields of an event."""
     latencies = performance.latencies if performance else None
     return {
         "latency_s": percentile_fields(latencies.latency_s if latencies else None),
@@ -136,20 +122,20 @@ def pace_fields(performance: Performance | None, retried: Mapping[str, int]) -> 
 
 
 def percentile_fields(percentiles: Percentiles | None) -> dict[str, float] | None:
-    """Seconds, to the millisecond."""
+    """Return percentiles in seconds, to the millisecond. Returns None for none."""
     if percentiles is None:
         return None
     return {name: round(seconds, 3) for name, seconds in asdict(percentiles).items()}
 
 
 def share_fields(shares: Shares) -> dict[str, float | None]:
-    """The used share of each limit: 1.0 is the whole limit, and null means that no limit is known."""
+    """Return the used share of each limit: 1.0 is the whole limit, and None means that no limit is known."""
     limits = (bound for bound in Bound if bound is not Bound.LATENCY)
     return {bound.name.lower(): round(shares[bound], 4) if bound in shares else None for bound in limits}
 
 
 def findings_fields(found: RunFindings | None) -> dict[str, object]:
-    """The same for programs, with all fields."""
+    """Return what was found out about the answers of a run as fields of an event."""
     return {
         "evidence_answers": found.answers if found else 0,
         "evidence": {field.field: evidence_fields(field) for field in found.fields} if found else {},
@@ -165,20 +151,20 @@ def findings_fields(found: RunFindings | None) -> dict[str, object]:
 
 
 def evidence_fields(field: FieldEvidence) -> dict[str, object]:
-    """The number of values, the shares of their statuses, and how many values are not believed."""
+    """Return the number of values, the shares of their statuses, and how many values are not believed."""
     shares = {status: round(field.share(status), 4) for status in STATUSES}
     return {"values": field.values, **shares, "not_believed": field.disbelieved}
 
 
 def gold_scores_as_json(gold: "GoldScores | None") -> dict[str, Any] | None:
-    """What the summary tells of the labels, for programs; None without labels."""
+    """Return what the summary tells of the labels. Returns None without labels."""
     if gold is None:
         return None
     return {"labels": gold.labels, **scores_as_json(gold.scores)} if gold.scores else {"problem": gold.problem}
 
 
 def scores_as_json(scores: Scores) -> dict[str, Any]:
-    """The scores of all fields together and of each field."""
+    """Return the scores of all fields together and of each field."""
     return {
         "documents": scores.documents,
         "all_fields": score_fields(scores.pooled),
@@ -187,13 +173,13 @@ def scores_as_json(scores: Scores) -> dict[str, Any]:
 
 
 def score_fields(field: FieldScore) -> dict[str, Any]:
-    """The score of one field, or of all; `greedy` counts documents with lists that are paired only about best."""
+    """Return the score of a field, or of all; `greedy` counts documents with lists that are paired only about best."""
     shares = {name: interval_fields(getattr(field, name)) for name in ("accuracy", "precision", "recall", "f1")}
     return {name: value for name, value in asdict(field).items() if name != "name"} | shares
 
 
 def calibration_as_json(calibration: CascadeCalibration) -> dict[str, Any]:
-    """What a calibration has found, for programs. `threshold` is None if every answer is accepted."""
+    """Return what a calibration has found. `threshold` is None if every answer is accepted."""
     return {
         "max_difference": calibration.max_difference,
         "confidence": 1 - RISK,
@@ -206,7 +192,7 @@ def calibration_as_json(calibration: CascadeCalibration) -> dict[str, Any]:
 
 
 def escalations_as_json(escalations: Sequence[Escalations]) -> list[dict[str, Any]]:
-    """What the cascade did, for programs."""
+    """Return what the cascade did, model by model."""
     return [
         {"model": one.model, "answers": one.answers, "escalated": one.escalated, "reasons": dict(one.reasons)}
         for one in escalations
@@ -214,5 +200,5 @@ def escalations_as_json(escalations: Sequence[Escalations]) -> list[dict[str, An
 
 
 def interval_fields(interval: Interval) -> dict[str, float]:
-    """An interval for programs."""
+    """Return an interval for programs."""
     return {name: round(value, 6) for name, value in asdict(interval).items()}

@@ -60,8 +60,7 @@ class Observers(Observer):
 
     def planning(self, phase: str, documents: int) -> None:
         """Tell everybody how far the planning is."""
-        for observer in self._observers:
-            observer.planning(phase, documents)
+        self._each(lambda observer: observer.planning(phase, documents))
 
     def calibrated(self, found: CascadeCalibration) -> None:
         """Tell everybody of the threshold."""
@@ -108,7 +107,7 @@ class HarmlessObservers(Observers):
                 tell(observer)
             except Exception as error:  # noqa: BLE001 - the run is paid for, and its rows matter more
                 self._observers = [other for other in self._observers if other is not observer]
-                self._warn(f"{type(observer).__name__}: {reason(error)}; the run goes on without")
+                self._warn(f"{type(observer).__name__}: {reason(error).removesuffix('.')}; the run goes on without")
 
 
 def reason(error: Exception) -> str:

@@ -13,8 +13,8 @@ NAMES = [
 ]  # fmt: skip
 MEMBERS = {
     "Job": ["compare", "evaluate", "from_dict", "name", "plan", "results", "run", "runs", "submit", "submit_sync"],
-    "Run": ["exit_code", "halted", "id", "raise_for_status", "results", "simulated", "summary"],
-    "Submission": ["interrupt", "result", "run"],
+    "Run": ["exit_code", "halted", "id", "raise_for_status", "report", "results", "simulated", "summary"],
+    "Submission": ["interrupt", "result"],
 }
 VALUES = {
     "Plan": {"cap_nusd", "chosen", "cost_usd", "documents", "estimate", "model", "refused", "simulated", "to_send"},
@@ -34,6 +34,7 @@ SIGNATURES = {
     "Job.evaluate": ["run='last'", "against=None", "fail_under=None"],
     "Run.results": ["status='succeeded'"],
     "Run.raise_for_status": [],
+    "Run.report": ["path=None"],
     "Submission.result": [],
 }
 

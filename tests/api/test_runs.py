@@ -145,12 +145,36 @@ def test_evaluate_and_compare(job: batchrun.Job, run: batchrun.Run, folder: Path
 
 
 def test_what_a_notebook_shows(job: batchrun.Job, run: batchrun.Run) -> None:
-    for shown in (job.plan(simulate=True), run, run.summary):
-        table = ET.fromstring(shown._repr_html_())
-        words = " ".join(table.itertext())
+    for shown in (job.plan(simulate=True), run.summary):
+        words = " ".join(ET.fromstring(shown._repr_html_()).itertext())
         assert "letters (simulated)" in words
         assert repr(shown).splitlines()[0].endswith("letters (simulated)")
     assert "4 succeeded" in repr(run)
+    frame = ET.fromstring(run._repr_html_()).attrib
+    assert frame["sandbox"] == "", "nothing in the frame is a script"
+    assert frame["title"] == f"SIMULATED letters run {run.id}"
+    assert "pretend answers of the built-in simulator" in frame["srcdoc"]
+    assert ET.fromstring(frame["srcdoc"].removeprefix("<!doctype html>")).find(".//main") is not None
+
+
+def test_the_report_of_a_run(run: batchrun.Run, tmp_path: Path) -> None:
+    page = run.report()
+    assert page.startswith("<!doctype html>")
+    assert f"SIMULATED letters run {run.id}" in page
+    assert "letter-000" in page
+    assert run.report(tmp_path / "new" / "run.html") == (tmp_path / "new" / "run.html").read_text("utf-8") == page
+    assert run.report(tmp_path / "run.md").startswith(f"## SIMULATED letters run {run.id}\n")
+    assert run.report(str(tmp_path / "run.xml")).startswith("<?xml")
+    with pytest.raises(batchrun.EnvironmentProblem, match="a folder"):
+        run.report(tmp_path)
+
+
+def test_a_run_of_an_earlier_version_shows_itself(run: batchrun.Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchrun.workflow.summary.summary_of", lambda *_, **__: None)
+    earlier = batchrun.Run(run._file, run._story)
+    assert repr(earlier).startswith(f"run        {run.id}\n")
+    assert "an earlier version made the run" in repr(earlier)
+    assert "<iframe" in earlier._repr_html_()
 
 
 # --- what a submit does
@@ -163,10 +187,11 @@ def test_wrong_choices(job: batchrun.Job) -> None:
         ({"route": "bus"}, "route: Input should be 'stream', 'batch' or 'auto', got 'bus'"),
         ({"max_cost_usd": "1"}, "max_cost_usd: input should be an amount in US dollars"),
         ({"limmit": 3}, "limmit: Extra inputs are not permitted"),
+        ({"simulate": True, "speed": 0}, "speed: it is a number above zero, got 0"),
         ({"simulate": True, "wait": False}, "wait=False needs an API that outlives the run"),
     ):
         assert words in str(caught(lambda choices=choices: job.submit(**choices)))
-    assert "no profile wild" in str(caught(lambda: job.submit_sync(simulate="wild")))
+    assert "no profile wild" in str(caught(lambda: job.plan(simulate="wild")))
 
 
 def test_without_a_key_nothing_is_sent(job: batchrun.Job) -> None:
@@ -209,7 +234,7 @@ def test_events(folder: Path) -> None:
     async def heard() -> tuple[list[Any], batchrun.Run]:
         submission = job_of(folder, "events").submit(**FAST)
         events = [event async for event in submission]
-        return events, submission.run
+        return events, submission.result()
 
     events, run = asyncio.run(heard())
     assert isinstance(events[0], RunStarted)
@@ -266,7 +291,7 @@ def test_a_submit_that_nobody_waits_for_sends_nothing(folder: Path) -> None:
 
 def ended(job: batchrun.Job, submission: batchrun.Submission, number: int) -> None:
     """The run halted, what was answered is there, and the next submit sends the rest alone."""
-    run = submission.run
+    run = submission.result()
     assert isinstance(run.halted, Interrupted)
     assert run.exit_code == ExitCode.INTERRUPTED
     answered = run.summary.outcomes[batchrun.Outcome.SUCCEEDED]
@@ -343,6 +368,19 @@ def test_in_a_thread_of_a_pool(folder: Path) -> None:
         first, second = pool.map(called, [folder] * 2, ["prefect-1", "prefect-2"])
     assert pickle.loads(pickle.dumps(first))["rows"][0][0] == "letter-000"
     assert first["run"] != second["run"]
+
+
+def test_two_loops_wait_for_one_submission(folder: Path) -> None:
+    submission, both = job_of(folder, "two-loops").submit(**FAST), threading.Barrier(2)
+
+    async def waiting() -> batchrun.Run:
+        both.wait()
+        return await submission
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(asyncio.run, [waiting(), waiting()])
+    assert first is second
+    assert first.exit_code == ExitCode.OK
 
 
 def test_in_a_forked_process(folder: Path) -> None:

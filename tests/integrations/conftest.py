@@ -7,6 +7,8 @@ from heard_run import Heard, run_with_observers, wait_for_senders
 from scripted_provider import ScriptedProvider, answer
 from trial_project import TrialProject
 
+from batchrun.cli.permissions import owner_alone
+
 TELLER = """\
 [metrics]
 prometheus_textfile = "metrics/{job}.prom"
@@ -30,6 +32,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
         patch.setenv("ANTHROPIC_API_KEY", "sk-ant-api03-secret-of-the-test")
         patch.setenv("GITHUB_ACTIONS", "true")
         patch.setenv("GITHUB_STEP_SUMMARY", str(summary))
-        heard = run_with_observers(project, ScriptedProvider({text: [refused] for text in texts[:12]}))
+        with owner_alone():  # as every command does
+            heard = run_with_observers(project, ScriptedProvider({text: [refused] for text in texts[:12]}))
         wait_for_senders()
         yield heard

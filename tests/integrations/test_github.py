@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from batchrun.integrations.github import MOST_BYTES, MOST_BYTES_OF_STEP, append, in_message, in_property
+from batchrun.errors import EnvironmentProblem
+from batchrun.integrations.github import MOST_BYTES, append, in_message, in_property
 
 
 @pytest.mark.parametrize(
@@ -24,17 +25,16 @@ def test_a_property_ends_where_it_should() -> None:
     assert in_property("a,b::c%") == "a%2Cb%3A%3Ac%25"
 
 
-def test_a_summary_is_cut_at_the_end_of_a_line(tmp_path: Path) -> None:
-    path, line = tmp_path / "step.md", "| ü | 12 |\n"
-    append(path, line * 50_000)
-    text = path.read_text("utf-8")
-    assert len(text.encode()) <= MOST_BYTES + 100
-    assert text.endswith("| ü | 12 |\n\nThe rest is cut: a step has no more room.\n")
-
-
 def test_a_step_never_has_more_than_github_takes(tmp_path: Path) -> None:
     path = tmp_path / "step.md"
-    path.write_bytes(b"x" * (MOST_BYTES_OF_STEP - 10))
-    for _ in range(100):
-        append(path, "a summary\nof two lines")
-    assert path.stat().st_size < 1_048_576
+    path.write_bytes(b"x" * (MOST_BYTES - 40))
+    append(path, ["a report\n", "of two lines\n"])
+    with pytest.raises(EnvironmentProblem, match="has no room"):
+        append(path, ["a report of another run"])
+    assert path.read_text().endswith("x\na report\nof two lines\n")
+    assert path.stat().st_size <= MOST_BYTES
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentProblem, match=r"gone/step\.md cannot be written: No such file or directory\."):
+        append(tmp_path / "gone" / "step.md", ["a report"])

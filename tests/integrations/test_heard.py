@@ -18,8 +18,8 @@ def test_github_has_nine_annotations_and_one_for_the_rest(heard: Heard) -> None:
 
 def test_the_summary_of_the_step_follows_what_others_wrote(heard: Heard) -> None:
     text = (heard.project.root / "step.md").read_text("utf-8")
-    assert text.startswith("what another step wrote\n### batchrun: trial\n")
-    assert "| refused | 12 |" in text
+    assert text.startswith(f"what another step wrote\n## trial run {heard.told['run']}\n")
+    assert "| documents | 3 succeeded, 12 refused |" in text
 
 
 def test_the_program_of_notify_reads_the_end_of_the_run(heard: Heard) -> None:

@@ -87,6 +87,14 @@ def test_a_webhook(receiver: Receiver, statuses: list[int], calls: int, problem:
     assert len(receiver.bodies) == calls
 
 
+def test_a_host_that_answers_byte_by_byte_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    never = threading.Event()
+    monkeypatch.setattr(webhook, "TIMEOUT_S", 0.01)
+    monkeypatch.setattr(webhook, "answered", lambda *_: ("", never.wait(60)))
+    assert webhook.tried("https://hooks.example/", b"{}") == ("did not answer", True)
+    never.set()
+
+
 def test_a_certificate_that_is_not_trusted_is_no_reason_to_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
 
@@ -137,7 +145,7 @@ def test_a_variable_that_is_missing_is_told_before_the_run(project: TrialProject
     path.write_text(path.read_text() + '[notify]\nwebhook_env = "HOOK_OF_NOBODY"\n')
     heard = run_with_observers(project, ScriptedProvider())
     assert heard.summary.exit_code is ExitCode.OK
-    assert heard.said == ["warning: webhook_env: the environment has no HOOK_OF_NOBODY, so nobody will be told"]
+    assert heard.said == ["webhook_env: the environment has no HOOK_OF_NOBODY, so nobody will be told"]
 
 
 @pytest.mark.parametrize(

@@ -89,4 +89,4 @@ def test_a_variable_that_opentelemetry_cannot_read_costs_no_run(
     heard = run_with_observers(project, ScriptedProvider())
     assert heard.summary.exit_code is ExitCode.OK
     (said,) = heard.said
-    assert said.startswith(("warning: OTEL_TRACES_EXPORTER: no exporter", "warning: OTEL_… asks for spans"))
+    assert said.startswith(("OTEL_TRACES_EXPORTER: no exporter", "OTEL_… asks for spans"))

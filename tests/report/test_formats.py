@@ -11,7 +11,7 @@ from trial_project import TrialProject
 
 from batchrun.report.collect import collect
 from batchrun.report.documents import Wanted
-from batchrun.report.formats import ReportFormat, report_parts, wanted_of
+from batchrun.report.formats import ReportFormat, report_parts, section_of, wanted_of
 from batchrun.report.markdown import markdown
 from batchrun.store.ledger.ledger import Ledger
 
@@ -112,8 +112,8 @@ def test_without_texts_nothing_is_told_that_an_answer_says(project: TrialProject
 
 def test_what_the_job_file_says_holds_for_a_past_run(project: TrialProject, tmp_path: Path) -> None:
     path = project.root / "jobs" / "trial.toml"
-    assert wanted_of(path, sample=None, no_source=False) == Wanted(job_path=path)
-    assert wanted_of(path, sample=3, no_source=True) == Wanted(sample=3, has_texts=False)
+    assert wanted_of(section_of(path), path) == Wanted(job_path=path)
+    assert wanted_of(section_of(path), path, sample=3, no_source=True) == Wanted(sample=3, has_texts=False)
     path = project.job(file="other", report="sample = 7\ninclude_source = false")
-    assert wanted_of(path, sample=None, no_source=False) == Wanted(sample=7, has_texts=False)
-    assert not wanted_of(tmp_path / "gone.toml", sample=None, no_source=False).has_texts
+    assert wanted_of(section_of(path), path) == Wanted(sample=7, has_texts=False)
+    assert not section_of(tmp_path / "gone.toml").include_source

@@ -4,6 +4,7 @@ import errno
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scripted_provider import ScriptedProvider
@@ -12,7 +13,7 @@ from trial_project import TrialProject
 from batchrun.errors import EnvironmentProblem
 from batchrun.events import RunStarted
 from batchrun.file_system import replace_file
-from batchrun.integrations.observers import RunFiles, observers_of
+from batchrun.integrations.observers import observers_of
 from batchrun.report import report_file
 from batchrun.report.report_file import ReportFile, Target, report_files
 from batchrun.workflow.open_job import open_job
@@ -34,21 +35,20 @@ def run_id(summary: Summary) -> str:
     return summary.totals.run_id
 
 
-def told(project: TrialProject, summary: Summary, **files: object) -> tuple[RunFiles, list[str]]:
+def told(project: TrialProject, summary: Summary, **files: Any) -> tuple[dict[str, Path], list[str]]:
     """Tell all observers of a job that a run has ended. Returns the files, and what was warned of."""
     said: list[str] = []
-    run_files = RunFiles(**files)  # type: ignore[arg-type]
+    written = dict[str, Path]()
     with project.opened() as opened:
-        for observer in observers_of(opened, run_files, said.append):
-            observer.ended(summary)
-    return run_files, said
+        observers_of(opened, report_files(opened, **files), written, warn=said.append, say=said.append).ended(summary)
+    return written, said
 
 
 def test_a_run_leaves_the_report_that_the_job_file_names(project: TrialProject, ran: Summary) -> None:
     files, said = told(project, ran)
 
     path = project.root / "results" / f"trial-{run_id(ran)}.html"
-    assert files.written == {"html": path}
+    assert files == {"html": path}
     assert "text 1" in path.read_text(), "the beginning of a document"
     assert 'http-equiv="refresh"' not in path.read_text()
     assert said == []
@@ -59,7 +59,7 @@ def test_a_command_names_other_files(project: TrialProject, ran: Summary, tmp_pa
 
     files, _ = told(project, ran, report=report, junit=junit)
 
-    assert files.written == {"html": report, "junit": junit}
+    assert files == {"html": report, "junit": junit}
     assert junit.read_text().count("<testcase") == 2
     assert not list((project.root / "results").glob("*.html"))
 
@@ -67,14 +67,14 @@ def test_a_command_names_other_files(project: TrialProject, ran: Summary, tmp_pa
 def test_a_job_without_the_section_leaves_nothing(project: TrialProject, ran: Summary) -> None:
     project.job()
 
-    assert told(project, ran) == (RunFiles(), [])
+    assert told(project, ran) == ({}, [])
 
 
 def test_nothing_is_written_of_a_command_that_had_nothing_to_run(project: TrialProject, ran: Summary) -> None:
     again = project.submit(ScriptedProvider())
     assert again.totals is None
 
-    assert told(project, again) == (RunFiles(), [])
+    assert told(project, again) == ({}, [])
 
 
 def test_what_the_section_says_holds(project: TrialProject, ran: Summary) -> None:
@@ -82,7 +82,7 @@ def test_what_the_section_says_holds(project: TrialProject, ran: Summary) -> Non
 
     files, _ = told(project, ran)
 
-    assert "text 1" not in files.written["html"].read_text()
+    assert "text 1" not in files["html"].read_text()
 
 
 def test_a_simulated_run_writes_over_no_report_of_a_real_one(project: TrialProject) -> None:
@@ -91,8 +91,8 @@ def test_a_simulated_run_writes_over_no_report_of_a_real_one(project: TrialProje
     for html, is_simulated in (("r.html", False), ("r.html", True), ("{run}.html", True)):
         path = project.job(report=f'html = "{html}"')
         with open_job(path, simulated=is_simulated, to_run=False) as opened:
-            (target,) = report_files(opened, report=None, junit=None, is_live=False)
-            paths.append(ReportFile(opened, target, lambda *_: None, print)._path("sim-8f3c").name)
+            (target,) = report_files(opened)
+            paths.append(ReportFile(opened, target, {}, print)._path("sim-8f3c").name)
 
     assert paths == ["r.html", "r.simulated.html", "sim-8f3c.html"]
 
@@ -117,7 +117,7 @@ def test_the_report_of_a_run_is_no_document(project: TrialProject) -> None:
 def live(project: TrialProject, ran: Summary) -> Iterator[tuple[ReportFile, list[str]]]:
     said: list[str] = []
     with project.opened() as opened:
-        yield ReportFile(opened, Target(kind="html", is_live=True), lambda *_: None, said.append), said
+        yield ReportFile(opened, Target(kind="html", is_live=True), {}, said.append), said
 
 
 def started(summary: Summary) -> RunStarted:
@@ -154,7 +154,7 @@ def test_a_live_report_that_fails_is_told_once_and_ends(
     file.heard(started(ran))
     file.failed(None)
 
-    assert said == ["warning: the live report: ZeroDivisionError; the run goes on without"]
+    assert said == ["the live report: ZeroDivisionError; the run goes on without"]
 
 
 # --- what cannot be written
@@ -173,7 +173,7 @@ def test_a_report_that_cannot_be_written_is_told_and_harms_nothing(
         (tmp_path / ("x" * 300), "cannot be written: File name too long"),
     ):
         files, said = told(project, ran, report=path)
-        assert files.written == {}
+        assert files == {}
         (words,) = said
         assert why in words
     assert (tmp_path / "file").read_text() == "kept"

@@ -38,6 +38,10 @@ class Hears(Observer):
     def planned(self, *_: object, **__: object) -> None:
         self._note("planned")
 
+    def planning(self, phase: str, documents: int) -> None:
+        if self._fails_at == "planning":
+            self._note("planning")
+
     def heard(self, event: Event) -> None:
         if isinstance(event, RunStarted):
             self.started = event
@@ -91,7 +95,7 @@ def test_a_run_that_is_refused_is_heard_of(project: TrialProject) -> None:
     assert hears.heard_of == ["planned", "failed Refused"]
 
 
-@pytest.mark.parametrize("fails_at", ["planned", "RunStarted", "sending", "DocumentSettled", "ended 0"])
+@pytest.mark.parametrize("fails_at", ["planning", "planned", "RunStarted", "sending", "DocumentSettled", "ended 0"])
 def test_an_observer_that_fails_costs_no_run(project: TrialProject, fails_at: str) -> None:
     project.documents(2)
     hears, fails, said = Hears(), Hears(fails_at), list[str]()

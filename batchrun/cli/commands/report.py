@@ -1,7 +1,6 @@
 """`batchrun report`: what the ledger knows of a run, as a page for people."""
 
 import contextlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
 
 FORMATS = ("html", "md", "json", "junit")
-ENDINGS: Mapping[str, "ReportFormat"] = {".md": "md", ".json": "json", ".xml": "junit"}
-"""The endings of files that mean another format than a page."""
 
 
 @click.command()
@@ -54,12 +51,12 @@ def report(
     from batchrun.cli.permissions import ordinary_permissions
     from batchrun.cli.views.format import below_here
     from batchrun.file_system import replace_file
-    from batchrun.report.formats import report_parts, wanted_of
+    from batchrun.report.formats import ENDINGS, report_parts, section_of, wanted_of
 
     kind: ReportFormat = format or ENDINGS.get(output.suffix.lower() if output else "", "html")
     with found_run(run, ledger, simulated=simulate) as found:
         story = found.story
-        wanted = wanted_of(found.job_path, sample=sample, no_source=no_source)
+        wanted = wanted_of(section_of(found.job_path), found.job_path, sample=sample, no_source=no_source)
         parts = report_parts(found.ledger, story.run_no, kind, wanted, root=found.root)
         if output is None and kind != "html":
             for part in parts:

@@ -4,14 +4,13 @@ import itertools
 import textwrap
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from batchrun.escaping import columns_of, escape_control
 from batchrun.estimation.interval import Interval
-from batchrun.wording import about, count, duration, tokens, utc
+from batchrun.wording import about, count, duration, iso, tokens, utc
 
-__all__ = ["about", "count", "duration", "tokens", "utc"]  # what is for pages too is below the command line
+__all__ = ["about", "count", "duration", "iso", "tokens", "utc"]  # what is for pages too is below the command line
 WIDTH = 100
 """How many columns a passage of somebody else's text has where there is no terminal."""
 MOST_LINES, MOST_CHARACTERS = 6, 1_200
@@ -32,11 +31,6 @@ def with_bounds(interval: Interval, shown: Callable[[float], str], *, width: int
 def hours(seconds: float) -> str:
     """`1 h`, `24 h`: whole hours, in which promises about batches are made."""
     return f"{seconds / 3600:.0f} h"
-
-
-def iso(seconds: float | None) -> str:
-    """`2026-11-01T08:30:07Z` for programs, or nothing for a time that the ledger does not have."""
-    return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def below_here(path: Path) -> str:

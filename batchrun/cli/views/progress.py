@@ -13,7 +13,7 @@ from tqdm import tqdm
 from batchrun.catalog.money import dollars
 from batchrun.cli.views.batch_text import BatchEvent, batch_as_json, batch_words
 from batchrun.cli.views.format import count, duration, iso, key_fields
-from batchrun.cli.views.terminal import Terminal, now
+from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control, shown_path
 from batchrun.events import (
     AttemptEnded,
@@ -243,7 +243,7 @@ class Progress:
             self._terminal.event(name, run=self._run_id, **fields)
 
     def _info(self, text: str) -> None:
-        self._terminal.say(f"{now()} info  {text}")
+        self._terminal.say(f"{iso(time.time())} info  {text}")
 
     def _show_line(self) -> None:
         clock, total = time.monotonic(), self._total

@@ -8,7 +8,6 @@ import textwrap
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, TextIO
 
@@ -18,6 +17,7 @@ from batchrun.cli.next_command import COMMAND, as_called
 from batchrun.errors import BatchrunError, Busy, ExitCode
 from batchrun.escaping import escape_control, readable_json
 from batchrun.masking import masked
+from batchrun.wording import event_fields
 
 QUIET = re.compile("-q+")
 LABEL = re.compile(r" *[^ ]{1,11} {2,}|[>] [^ ]+ +")
@@ -26,8 +26,6 @@ UNIT = re.compile(r"(?<=[0-9]) (?=(?:ms|s|min|h|each|input|output|tokens?|docume
 """The space between a number and its unit."""
 EXCERPT = re.compile(r" *[0-9]* \|")
 """The beginning of a line of a file that is shown with its number."""
-VERSION = 1
-"""The version of the JSON objects. Fields and events may be added, and none is renamed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ class Terminal:
 
     def event(self, event: str, **fields: Any) -> None:
         """Write one JSON object on a line of stdout."""
-        self.result(readable_json({"v": VERSION, "ts": now(), "event": event, "run": None, **fields}))
+        self.result(readable_json(event_fields(event, **fields)))
 
     def problem(self, error: BatchrunError, *, hint: bool = True) -> None:
         """Show an error, and what to type next. With -q a command says nothing of a job that still runs."""
@@ -146,8 +144,3 @@ def wrapped(line: str, width: int) -> str:
     kept = UNIT.sub("\N{NO-BREAK SPACE}", line)  # at which textwrap does not break a line
     parts = textwrap.wrap(kept, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
     return "\n".join(parts).replace("\N{NO-BREAK SPACE}", " ")
-
-
-def now() -> str:
-    """The time on a line, in UTC."""
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -8,12 +8,13 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import popen
 
 from batchrun import cli
 from batchrun.simulator.batches.life import ServiceTerms
@@ -120,10 +121,15 @@ def talking_to(server: SimulatorServer) -> dict[str, str]:
 
 
 def process(
-    command: str, *, cwd: Path, environment: Mapping[str, str] | None = None, **options: Any
+    command: str,
+    *,
+    cwd: Path,
+    environment: Mapping[str, str] | None = None,
+    start: "Callable[..., subprocess.Popen[str]]" = popen,
+    **options: Any,
 ) -> "subprocess.Popen[str]":
-    """The command in a process of its own, with pipes."""
-    return subprocess.Popen(
+    """The command in a process of its own, with pipes; the process is forked unless another `start` starts it."""
+    return start(
         [sys.executable, "-m", "batchrun", *shlex.split(command)],
         cwd=cwd,
         env=clean_environment(cwd) | dict(environment or {}),
@@ -137,7 +143,7 @@ def on_a_terminal(folder: Path, command: str, columns: int) -> list[str]:
     reading, writing = pty.openpty()
     environment = clean_environment(folder) | {"COLUMNS": str(columns), "TERM": "dumb"}
     line = [sys.executable, "-m", "batchrun", *shlex.split(command)]
-    with subprocess.Popen(line, cwd=folder, env=environment, stdout=writing, stderr=writing) as running:
+    with popen(line, cwd=folder, env=environment, stdout=writing, stderr=writing) as running:
         os.close(writing)
         written = b""
         try:
@@ -147,7 +153,7 @@ def on_a_terminal(folder: Path, command: str, columns: int) -> list[str]:
             pass
         finally:
             os.close(reading)
-        assert running.wait(60) == 0
+        assert running.wait(60) == 0, (running.returncode, written)
     return written.decode("utf-8").splitlines()
 
 

@@ -1,24 +1,33 @@
 """Fixtures that several folders of tests share."""
 
 import asyncio
+import gc
 import os
+import re
+import shutil
 import signal
 import ssl
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import certifi
+import forked
 import hypothesis
+import new_ledgers
 import pytest
 from scripted_batches_memory import WallClock
 from trial_project import TrialProject, Unpublished
 from virtual_time import VirtualTimeLoop, answered_by_a_thread
 
+from batchrun import duckdb_file
 from batchrun.execution import ledger_writer
 from batchrun.execution.run_context import RunContext
 from batchrun.job.load import load_job
 from batchrun.planning.request_template import RequestTemplate
+from batchrun.store.ledger import connection as ledger_file
+from batchrun.workers import children
 from batchrun.workflow.open_job import OpenJob, OpenStore
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else each of hundreds of processes compiles all that it imports
@@ -50,6 +59,17 @@ title = {{ type = "string", max_length = 9 }}
 max_cost_usd = 1
 """
 
+
+class Subprocess:
+    """What `batchrun.workers.children` needs of `subprocess`."""
+
+    Popen = staticmethod(forked.popen)
+    DEVNULL = subprocess.DEVNULL
+    TimeoutExpired = subprocess.TimeoutExpired
+
+
+ALL_SLOW = re.compile(r"^pytestmark = .*\bpytest\.mark\.slow\b", re.MULTILINE)
+WRITE_EMPTY = duckdb_file._write_empty
 COLLECTED = pytest.StashKey[Counter[Path]]()
 
 
@@ -58,10 +78,22 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return None if config.option.markexpr == "not slow" else (os.cpu_count() or 1) * 3 // 2
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files in which every test is slow where slow tests are left out: importing a file takes its time."""
+    if config.option.markexpr != "not slow" or collection_path.suffix != ".py":
+        return None
+    return True if ALL_SLOW.search(collection_path.read_text("utf-8")) else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Remember how many tests each file has, before `-m` or `-k` leaves some of them out."""
     config.stash[COLLECTED] = Counter(item.path for item in items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What is there now stays: no search for garbage looks through all that was imported, again and again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +121,34 @@ def one_certificate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SSL_CERT_FILE", str(path))
         patch.setattr(ssl, "get_default_verify_paths", lambda: usual)  # for clients that look at no environment
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_children() -> Iterator[None]:
+    """Processes that read documents for a test are forked: starting one takes half a second else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(children, "subprocess", Subprocess)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def new_stores_are_copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """New ledgers and outputs are laid out as the first one was: a fifth of what a submit of a few documents takes."""
+    empty = tmp_path_factory.mktemp("empty") / "out.duckdb"
+    WRITE_EMPTY(empty)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger_file, "create_missing", new_ledgers.create_missing)
+        patch.setattr(duckdb_file, "_write_empty", lambda path: shutil.copyfile(empty, path))
+        yield
+
+
+@pytest.fixture(scope="module")
+def new_stores_are_written() -> Iterator[None]:
+    """New ledgers and outputs are no copies, for tests to which the bytes of the files matter."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger_file, "create_missing", new_ledgers.as_the_program_does)
+        patch.setattr(duckdb_file, "_write_empty", WRITE_EMPTY)
         yield
 
 

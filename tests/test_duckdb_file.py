@@ -14,6 +14,7 @@ import pytest
 from batchrun.duckdb_file import POLL_S, LockedByAnother, opened
 from batchrun.errors import BatchrunError, EnvironmentProblem, ExitCode
 
+pytestmark = pytest.mark.usefixtures("new_stores_are_written")
 HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
 
 

@@ -70,6 +70,7 @@ def test_the_readme_is_short() -> None:
     assert len(README.splitlines()) <= 150
 
 
+@pytest.mark.slow
 def test_how_many_tests_there_are(collected: Counter[Path]) -> None:
     if not set((REPOSITORY / "tests").rglob("test_*.py")) <= collected.keys():
         pytest.skip("only some files of tests were collected")

@@ -48,6 +48,8 @@ _SECTIONS = {
     "store": 'database = "results/out.duckdb"',
 }
 _BRISK = 'poll_interval = "0.05s"\nmax_poll_interval = "0.05s"\nreconcile_wait = "0.3s"\n'
+_COMPILED = set[Command]()
+"""The command, once this process has the compiled patterns and schemas of a job."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +116,10 @@ class Trial:
         sections["batch"] = _BRISK + sections["batch"]
         body = "\n".join(f"[{name}]\n{text}\n" for name, text in sections.items())
         (self._root / "trial.toml").write_text(f"version = 1\n{body}")
-        with contextlib.redirect_stdout(io.StringIO()):  # what every process would compile, it inherits
-            self._command(["plan", str(self._root / "trial.toml")])
+        if self._command not in _COMPILED:  # what every process would compile, it inherits
+            _COMPILED.add(self._command)
+            with contextlib.redirect_stdout(io.StringIO()):
+                self._command(["plan", str(self._root / "trial.toml")])
         self._api.__enter__()
         return self
 

@@ -47,7 +47,7 @@ DAMAGES: dict[str, Callable[[bytearray, random.Random], None]] = {
 
 
 @pytest.fixture(scope="module")
-def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ended(tmp_path_factory: pytest.TempPathFactory, new_stores_are_written: None) -> Path:
     """A project whose job has run, by both routes."""
     project = TrialProject(tmp_path_factory.mktemp("ended"))
     project.job()

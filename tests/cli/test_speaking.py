@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -375,7 +376,7 @@ def test_help_and_completion_import_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_as_a_module_it_is_the_same_program(tmp_path: Path) -> None:
-    with process("plan jobs/nowhere.toml --json", cwd=tmp_path) as asked:
+    with process("plan jobs/nowhere.toml --json", cwd=tmp_path, start=subprocess.Popen) as asked:
         out, err = asked.communicate(timeout=120)
     assert asked.returncode == ExitCode.USAGE
     assert json.loads(out)["event"] == "error"

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from forked import popen
+
 from batchrun.simulator.http.server import SimulatorServer
 
 PATIENCE_S = 120
@@ -83,7 +85,7 @@ class SubmitServer:
     started: int = 0
 
     def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
+        self._process = popen(
             [sys.executable, "-c", SERVER],
             env=self.environment,
             stdin=subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from hostile_reading import Weigher
 
 from batchrun.documents import Shard
 from batchrun.errors import EnvironmentProblem
+from batchrun.workers import children as children_module
 from batchrun.workers import workers as workers_module
 from batchrun.workers.children import Children
 from batchrun.workers.limits import Limits
@@ -24,6 +26,14 @@ pytestmark = pytest.mark.slow
 QUICK = Limits(memory_bytes=1_000_000_000, cpu_s=30.0, wall_s=3.0)
 LITTLE_CPU = Limits(memory_bytes=1_000_000_000, cpu_s=1.0, wall_s=60.0)
 """On a busy machine a second of processor time may take many seconds by the clock."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def as_they_are_started() -> Iterator[None]:
+    """Here the processes are not forked, but started as the program starts them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(children_module, "subprocess", subprocess)
+        yield
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_stream(project: TrialProject, batchrun: CommandLine, api: SimulatorSe
 def test_in_a_process_of_its_own(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     project.documents(2)
     printed = summary(batchrun(SUBMIT))
-    out, err = process("status last", cwd=project.root).communicate(timeout=60)
+    out, err = process("status last", cwd=project.root, start=subprocess.Popen).communicate(timeout=60)
     assert printed in as_said_here(out)
     assert err == ""
 

@@ -5,7 +5,8 @@ can still finish from wherever it got to. Protocols that are broken on purpose m
 fail proves nothing.
 """
 
-from collections import deque
+import gc
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,44 +25,55 @@ class Found:
 
 
 def broken(world: World, protocol: Protocol) -> str | None:
-    if any(times > 1 for times in world.billed.values()):
+    billed = world.billed
+    if any(times > 1 for times in billed.values()):
         return "billed twice"
-    if world.committed > protocol.cap or COST * world.billed.total() > protocol.cap:
+    if world.committed > protocol.cap or COST * billed.total() > protocol.cap:
         return "the cap is passed"
-    if world.settled - world.billed.keys():
+    if world.settled - billed.keys():
         return "settled and never answered"
-    return "not billed as booked" if world.done and world.billed.total() != len(DOCUMENTS) else None
+    return "not billed as booked" if world.done and billed.total() != len(DOCUMENTS) else None
 
 
 def search(protocol: Protocol, first: World) -> Found:
-    """Breadth first, so that what is found is found by the fewest steps."""
-    came_from: dict[World, tuple[World, str] | None] = {first: None}
-    led_to: dict[World, list[World]] = {}
-    queue = deque([first])
-    while queue:
-        world = queue.popleft()
+    """Breadth first, so that what is found is found by the fewest steps. Worlds go by their numbers: a hash is dear."""
+    gc.disable()  # worlds by the hundred thousand have no cycles, and would be looked through again and again
+    try:
+        return searched(protocol, first)
+    finally:
+        gc.enable()
+
+
+def searched(protocol: Protocol, first: World) -> Found:
+    numbers = {first: 0}
+    worlds = [first]
+    came_from: list[tuple[int, str]] = [(-1, "")]
+    led_to: list[list[int]] = [[]]
+    for number, world in enumerate(worlds):  # the list grows meanwhile
         if promise := broken(world, protocol):
-            return Found(len(came_from), f"{promise}: {path(world, came_from)}")
+            return Found(len(worlds), f"{promise}: {path(number, came_from)}")
         for name, after in steps(world, protocol):
-            led_to.setdefault(after, []).append(world)
-            if after not in came_from:
-                came_from[after] = (world, name)
-                queue.append(after)
-    finishing = [world for world in came_from if world.done]
+            known = numbers.setdefault(after, len(worlds))
+            if known == len(worlds):
+                worlds.append(after)
+                came_from.append((number, name))
+                led_to.append([])
+            led_to[known].append(number)
+    finishing = [number for number, world in enumerate(worlds) if world.done]
     can_finish = set(finishing)
     while finishing:
-        before = [one for one in led_to.get(finishing.pop(), ()) if one not in can_finish]
+        before = [one for one in led_to[finishing.pop()] if one not in can_finish]
         can_finish.update(before)
         finishing += before
-    stuck = next((world for world in came_from if world not in can_finish), None)
-    return Found(len(came_from), stuck and f"cannot finish: {path(stuck, came_from)}")
+    stuck = next((number for number in range(len(worlds)) if number not in can_finish), None)
+    return Found(len(worlds), None if stuck is None else f"cannot finish: {path(stuck, came_from)}")
 
 
-def path(world: World, came_from: dict[World, tuple[World, str] | None]) -> str:
+def path(number: int, came_from: Sequence[tuple[int, str]]) -> str:
     """How it came to this."""
     names: list[str] = []
-    while (step := came_from[world]) is not None:
-        world, name = step
+    while number:
+        number, name = came_from[number]
         names.append(name)
     return ", ".join(reversed(names))
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import new_ledgers
 import pytest
+from forked import popen
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -22,6 +24,7 @@ from batchrun.errors import EnvironmentProblem
 from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
 from batchrun.reply import Cause, Failure, Reply, Usage
+from batchrun.store.ledger import connection as ledger_file
 from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.job_lock import is_locked, job_lock, lock_file
 from batchrun.store.ledger.ledger import Ledger
@@ -58,6 +61,21 @@ def in_memory() -> Ledger:
 def ledger() -> Iterator[Ledger]:
     with contextlib.closing(in_memory()) as opened:
         yield opened
+
+
+def test_new_ledgers_of_other_tests_are_as_the_program_makes_them() -> None:
+    laid_out = []
+    for create in (new_ledgers.as_the_program_does, new_ledgers.create_missing):
+        with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            create(connection)
+            connection.execute("update meta set value = 'one' where key = 'ledger_id'")
+            objects = connection.execute("select type, name, tbl_name, sql from sqlite_master order by name").fetchall()
+            laid_out.append((objects, list(connection.iterdump()), ledger_file.version_of(connection)))
+
+    (objects, dump, version), copied = laid_out
+    assert copied[0] == objects
+    assert sorted(copied[1]) == sorted(dump)
+    assert copied[2] == version
 
 
 def add_document(ledger: Ledger, run_no: int, name: str, *, job: str = "trial", request: str | None = None) -> Pending:
@@ -520,7 +538,7 @@ def test_processes_that_create_a_ledger_at_once_share_it(tmp_path: Path) -> None
     command = [sys.executable, "-c", CREATE, str(path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with contextlib.ExitStack() as stack:
-        processes = [stack.enter_context(subprocess.Popen(command, **pipes)) for _ in range(3)]
+        processes = [stack.enter_context(popen(command, **pipes)) for _ in range(3)]
         told = [process.communicate("go\n")[0] for process in processes]
 
     assert len(set(told)) == 1

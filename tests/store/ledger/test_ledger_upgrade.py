@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from batch_account import EACH, Account
+from forked import popen
 
 from batchrun.budget.caps import Amount
 from batchrun.errors import EnvironmentProblem
@@ -132,7 +133,7 @@ def test_an_old_ledger_cannot_be_read_and_says_what_to_do(old: Path) -> None:
 def test_a_process_that_dies_while_it_brings_it_up_to_date_leaves_the_old_ledger(old: Path) -> None:
     before = version(old)
 
-    assert subprocess.run([sys.executable, "-c", DIE, str(old)], check=False).returncode == 9
+    assert popen([sys.executable, "-c", DIE, str(old)]).wait() == 9
 
     assert version(old) == before
     with contextlib.closing(Ledger.open(old)) as ledger:
@@ -144,7 +145,7 @@ def test_processes_that_bring_it_up_to_date_at_once_do_no_harm(old: Path) -> Non
     command = [sys.executable, "-c", OPEN, str(old)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with contextlib.ExitStack() as stack:
-        processes = [stack.enter_context(subprocess.Popen(command, **pipes)) for _ in range(3)]
+        processes = [stack.enter_context(popen(command, **pipes)) for _ in range(3)]
         for process in processes:
             process.stdin.write("go\n")
             process.stdin.flush()

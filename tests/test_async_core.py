@@ -226,7 +226,7 @@ def test_ctrl_c_while_a_command_plans_sends_nothing(
 
     assert cli.run([command, str(project.root / "jobs/trial.toml")]) == ExitCode.INTERRUPTED
 
-    assert capsys.readouterr().err == "\ninterrupted; nothing is lost\n"
+    assert capsys.readouterr().err == "\ninterrupted; nothing is lost: the same command goes on\n"
     assert not read
 
 

@@ -81,6 +81,7 @@ def shape(text: str) -> list[str]:
         line = re.sub(r"\b[0-9a-f]{12,64}\b", "HASH", line)  # noqa: PLW2901
         line = re.sub(r"\b(?:sim-)?[0-9a-f]{4}\b", "RUN", line)  # noqa: PLW2901
         line = re.sub(r"-?\d[\d,.:]*[kM]?|-(?=0)", "0", line)  # noqa: PLW2901
+        line = re.sub(r"\b0 (?:ms|min|h)\b", "0 s", line)  # noqa: PLW2901 - a machine may be slow
         line = re.sub(r"\s+\+?0%$", "", line)  # noqa: PLW2901 - a change that is none is left out
         shapes.append(re.sub(r"[\s─]+", " ", line).strip())
     return [line for line in shapes if line]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from traceback import format_tb
 
 from batchrun.errors import BatchrunError
 from batchrun.events import Event
@@ -108,6 +109,8 @@ class HarmlessObservers(Observers):
             except Exception as error:  # noqa: BLE001 - the run is paid for, and its rows matter more
                 self._observers = [other for other in self._observers if other is not observer]
                 self._warn(f"{type(observer).__name__}: {reason(error).removesuffix('.')}; the run goes on without")
+                if not isinstance(error, (BatchrunError, OSError)):
+                    self._warn(f"this is a bug in batchrun:\n{''.join(format_tb(error.__traceback__)).rstrip()}")
 
 
 def reason(error: Exception) -> str:

@@ -104,3 +104,17 @@ def test_an_observer_that_fails_costs_no_run(project: TrialProject, fails_at: st
     assert hears.heard_of[-1] == "ended 0"
     assert said == ["Hears: No space left on device: /x/y; the run goes on without"]
     assert fails.heard_of[-1] == fails_at, "who failed hears of nothing more"
+
+
+def test_an_observer_with_a_bug_shows_where_the_bug_is_and_not_what_the_error_says() -> None:
+    class Buggy(Observer):
+        def planning(self, phase: str, documents: int) -> None:
+            raise KeyError(phase)
+
+    said = list[str]()
+    HarmlessObservers([Buggy()], said.append).planning("secret", 1)
+    first, second = said
+    assert first == "Buggy: KeyError; the run goes on without"
+    assert second.startswith("this is a bug in batchrun:\n")
+    assert "in planning" in second
+    assert "secret" not in "".join(said)

@@ -243,7 +243,7 @@ def test_an_interrupted_run_says_once_what_to_type(
     assert ran.code == ExitCode.TERMINATED
     assert ran.words.count("batchrun submit") == 1
     left = list(project.statuses().values()).count("pending")
-    assert f"batchrun submit jobs/trial.toml --limit=6   continues with {left} documents\n" in ran.out
+    assert f"batchrun submit jobs/trial.toml --limit=6   # continues with {left} documents\n" in ran.out
 
 
 def test_paths_are_relative_to_where_the_person_is_and_quoted(
@@ -301,4 +301,4 @@ def test_options_that_the_ledger_would_cut_are_not_repeated(
     project.documents(4)
     api.simulator.extend_script(["ok", "billing"])
     ran = batchrun(SUBMIT, "--where", f"id != '{'x' * 3_000}'")
-    assert "next     batchrun submit jobs/trial.toml   continues with the pending documents\n" in ran.out
+    assert "next     batchrun submit jobs/trial.toml   # continues with the pending documents\n" in ran.out

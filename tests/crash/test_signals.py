@@ -32,7 +32,7 @@ def test_nothing_is_billed_twice(
         assert f"{number.name} received" in err
         answered = len(api.books.entries)
         assert 20 <= answered < DOCUMENTS
-        assert f"   continues with {DOCUMENTS - answered} documents\n" in out
+        assert f"   # continues with {DOCUMENTS - answered} documents\n" in out
         assert (out + err).count("next") == 1, "what to type is said once"
         assert len(project.rows()) == answered, "everything answered is saved, and in the output"
         assert project.ask("select state, exit_code from runs") == [("interrupted", code)]

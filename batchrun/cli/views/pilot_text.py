@@ -94,7 +94,7 @@ def next_lines(report: PilotReport, path: Path) -> list[str]:
             return ["", "  the rest follows"]
         case Decision.STOPS:
             rest = {"next": report.rest.to_send} if any(word.startswith("--next=") for word in typed) else {}
-            return [f"  next     {command('submit', path, changed(typed, pilot=None, **rest))}   the rest"]
+            return [f"  next     {command('submit', path, changed(typed, pilot=None, **rest))}   # the rest"]
         case _:
             return []
 

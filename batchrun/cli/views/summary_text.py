@@ -161,7 +161,7 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
     """The head of the chain, the place of the rows, and what to type next. The runs of tunes have no rows."""
     if is_tuned(summary.job):
         return [
-            f"  next     {again(summary.job, path, typed_by(summary))}   goes on with the tune, or shows what it found"
+            f"  next     {again(summary.job, path, typed_by(summary))}   # goes on with the tune, or shows what it found"
         ]
     simulate = ["--simulate"] if summary.simulated else []
     lines = [] if stopped_at_once(summary) else [f"  rows     {below_here(summary.database)}"]
@@ -176,7 +176,7 @@ def next_lines(summary: Summary, path: Path) -> list[str]:
     lines += left_lines(summary)
     lines += [f"  next     {line}" for line in submit_again(summary, path)]
     if any(check.rows for check in summary.checks):
-        lines.append(f"  next     {command('check', path, simulate)}   more failing rows")
+        lines.append(f"  next     {command('check', path, simulate)}   # more failing rows")
     if summary.awaited_of:
         lines.append(f"  awaited  in batches of other jobs: submit these first: {', '.join(summary.awaited_of)}")
     pending = summary.outcomes.get(None)  # which come first, unless something has to be looked at before they go on
@@ -211,7 +211,7 @@ def submit_again(summary: Summary, path: Path) -> list[str]:
     how = "collects" if summary.open_batches else "continues with"
     # Whether other documents have to be sent besides is known only after a submit.
     what = count(pending, "document") if name == ("submit",) else "the pending documents"
-    return [f"{again(summary.job, path, options)}   {how} {what}"]
+    return [f"{again(summary.job, path, options)}   # {how} {what}"]
 
 
 def retry_again(summary: Summary, path: Path) -> list[str]:
@@ -223,7 +223,7 @@ def retry_again(summary: Summary, path: Path) -> list[str]:
     options = changed(typed, **dict.fromkeys(NOT_OF_A_RETRY))
     counted = summary.plan.typed and not any(word.startswith(("--limit=", "--next=")) for word in typed)
     simulate = ["--simulate"] if summary.simulated else []
-    words = f"   {count(taken, 'document')}" if counted else ""
+    words = f"   # {count(taken, 'document')}" if counted else ""
     return [f"{command('retry', path, [*options, *simulate])}{words}"]
 
 

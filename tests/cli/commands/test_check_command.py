@@ -30,7 +30,7 @@ def test_a_check_that_fails(project: TrialProject, batchrun: CommandLine, api: S
     assert "finished with problems" in ran.out
     assert "  failed   no title: the query returned 5 rows\n           docs/0000.txt  title: " in ran.out
     assert ran.out.count("docs/000") == 3, "the rest is a command away"
-    assert "  next     batchrun check jobs/trial.toml   more failing rows\n" in ran.out
+    assert "  next     batchrun check jobs/trial.toml   # more failing rows\n" in ran.out
 
     sent = len(api.books.entries)
     shown = batchrun(CHECK)

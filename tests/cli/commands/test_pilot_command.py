@@ -47,7 +47,7 @@ def test_in_words(project: TrialProject, batchrun: CommandLine, api: SimulatorSe
         r"  cost     \$0\.\d{4,9} \(90%: \$0\.\d{4,9} to \$0\.\d{4,9}\) a document, streamed",
         r"  rest     20 documents by stream: \$0\.\d{4,9} \(90%: \$0\.\d{4,9} to \$0\.\d{4,9}\)",
         r"           before it \$0\.\d{4,9} \(90%: \$0\.\d{4,9} to \$0\.\d{4,9}\)",
-        r"  next     batchrun submit jobs/trial\.toml   the rest",
+        r"  next     batchrun submit jobs/trial\.toml   # the rest",
     ):
         assert re.search(f"^{line}$", ran.out, re.MULTILINE), line
     assert ran.out.index("trial pilot") < ran.out.index("trial run"), "the summary is the end of it"
@@ -59,7 +59,7 @@ def test_what_is_typed_next_does_the_rest(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, selected: str, rest: str
 ) -> None:
     ran = batchrun(f"{SUBMIT} --pilot 10 {selected} 25 --route stream")
-    [command] = re.findall(r"next +batchrun (submit .*?)   the rest", ran.out)
+    [command] = re.findall(r"next +batchrun (submit .*?)   # the rest", ran.out)
     assert set(command.split()) == {*SUBMIT.split(), "--route=stream", rest}
     assert batchrun(command).code == ExitCode.OK
     assert len(api.books.entries) == len(project.rows()) == 25
@@ -169,7 +169,7 @@ def test_simulated(project: TrialProject, batchrun: CommandLine) -> None:
     ran = batchrun(f"{SUBMIT} --pilot 10 --simulate --speed 1000")
     assert ran.code == ExitCode.OK
     assert ran.out.startswith("SIMULATED  trial pilot: 10 documents of run sim-")
-    [command] = re.findall(r"next +batchrun (submit .*?)   the rest", ran.out)
+    [command] = re.findall(r"next +batchrun (submit .*?)   # the rest", ran.out)
     assert set(command.split()) == {*SUBMIT.split(), "--simulate", "--speed=1000"}
 
 

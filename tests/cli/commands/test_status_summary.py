@@ -240,7 +240,7 @@ def test_a_run_whose_process_died_is_shown_as_it_stands(
     assert " interrupted " in shown
     assert "is not finished: 2 documents pending\n" in shown
     assert "  succeeded         1   33.3%\n  pending           2   66.7%\n" in shown
-    assert "  next     batchrun submit jobs/trial.toml   continues with 2 documents\n" in shown
+    assert "  next     batchrun submit jobs/trial.toml   # continues with 2 documents\n" in shown
     assert shown.count("  next  ") == 1
     with job_lock(project.ledger_path, "trial"):
         shown = batchrun("status last").out

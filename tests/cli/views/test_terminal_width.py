@@ -21,8 +21,8 @@ LINES = {
         "continuing run d064: $0.00 spent and\n  $0.0006678 reserved",
     ),
     "a command": (
-        "  next     batchrun submit jobs/a-long-name-of-a-job.toml   continues with 15 documents",
-        "  next     batchrun submit jobs/a-long-name-of-a-job.toml\n           continues with 15 documents",
+        "  next     batchrun submit jobs/a-long-name-of-a-job.toml   # continues with 15 documents",
+        "  next     batchrun submit jobs/a-long-name-of-a-job.toml\n           # continues with 15 documents",
     ),
     "a command alone": ("To run this:  batchrun submit jobs/a-long-name.toml",) * 2,
     "an excerpt": ('9 | name = "a very long name of a model that nobody knows"',) * 2,

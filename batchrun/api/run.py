@@ -82,9 +82,9 @@ class Run:
         The report is an HTML page, unless the path ends in `.md`, `.json` or `.xml`, which is JUnit. [report] of the
         job says what is shown of the documents. Raises UsageProblem without a run, and EnvironmentProblem.
         """
-        from batchrun.report.formats import ENDINGS, report_parts, wanted_of
+        from batchrun.report.formats import format_of, report_parts, wanted_of
 
-        kind = ENDINGS.get(Path(path).suffix.lower(), "html") if path else "html"
+        kind = format_of(Path(path)) if path else "html"
         wanted = wanted_of(self._file.spec.report, self._file.path)
         with self._ledger() as (ledger, run_no):
             text = "".join(report_parts(ledger, run_no, kind, wanted, root=self._file.root))

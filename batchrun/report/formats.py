@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal, assert_never
 
-from batchrun.errors import BatchrunError
+from batchrun.errors import BatchrunError, UsageProblem
 from batchrun.job.report_section import ReportSection
 from batchrun.report.collect import collect
 from batchrun.report.documents import ReportDocuments, Wanted, report_documents
@@ -24,10 +24,20 @@ from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 
 ReportFormat = Literal["html", "md", "json", "junit"]
-ENDINGS: Mapping[str, ReportFormat] = {".md": "md", ".json": "json", ".xml": "junit"}
-"""The endings of files that mean another format than a page."""
+ENDINGS: Mapping[str, ReportFormat] = {
+    "": "html", ".html": "html", ".htm": "html", ".md": "md", ".json": "json", ".xml": "junit",
+}  # fmt: skip
+"""The format that each ending of a file's name means."""
 JSON_VERSION = 1
 """The version of the JSON. Keys may come without another version; none goes or means something else without one."""
+
+
+def format_of(path: Path) -> ReportFormat:
+    """Return the format that the name of a file means. Raises UsageProblem for an ending that means none."""
+    if found := ENDINGS.get(path.suffix.lower()):
+        return found
+    known = ", ".join(ending for ending in ENDINGS if ending)
+    raise UsageProblem(f"no report has a name such as {path.name}.", hint=f"endings: {known}; or say --format")
 
 
 def section_of(job_path: Path) -> ReportSection:

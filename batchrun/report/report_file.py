@@ -9,7 +9,7 @@ from pathlib import Path
 from batchrun.errors import UsageProblem
 from batchrun.events import Event, RunStarted
 from batchrun.file_system import replace_file
-from batchrun.report.formats import ReportFormat, report_parts, wanted_of
+from batchrun.report.formats import ReportFormat, format_of, report_parts, wanted_of
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.paths import simulated_twin
 from batchrun.workflow.observer import Observer, reason
@@ -101,11 +101,19 @@ class ReportFile(Observer):
 def report_files(
     opened: OpenJob, *, report: Path | None = None, junit: Path | None = None, is_live: bool = False
 ) -> list[Target]:
-    """List the files that the job file and a command want of a run. Raises UsageProblem for a live report without."""
+    """List the files that the job file and a command want of a run.
+
+    Raises UsageProblem for a live report without a file, and for a page with a name that means another format.
+    """
     is_wanted = report or opened.job.spec.report.html
     if is_live and not is_wanted:
         raise UsageProblem(
             "--live needs a report to write.", hint="add --report FILE, or [report] html to the job file"
+        )
+    if report and format_of(report) != "html":
+        raise UsageProblem(
+            f"--report writes a page, and {report.name} is no name of a page.",
+            hint="name it with .html; for other formats: batchrun report -o FILE",
         )
     page = [Target(kind="html", path=report, is_live=is_live)] if is_wanted else []
     return page + ([Target(kind="junit", path=junit)] if junit else [])

@@ -51,9 +51,9 @@ def report(
     from batchrun.cli.permissions import ordinary_permissions
     from batchrun.cli.views.format import below_here
     from batchrun.file_system import replace_file
-    from batchrun.report.formats import ENDINGS, report_parts, section_of, wanted_of
+    from batchrun.report.formats import format_of, report_parts, section_of, wanted_of
 
-    kind: ReportFormat = format or ENDINGS.get(output.suffix.lower() if output else "", "html")
+    kind: ReportFormat = format or (format_of(output) if output else "html")
     with found_run(run, ledger, simulated=simulate) as found:
         story = found.story
         wanted = wanted_of(section_of(found.job_path), found.job_path, sample=sample, no_source=no_source)

@@ -160,9 +160,7 @@ def cache_words(use: CacheUse) -> str:
 def next_lines(summary: Summary, path: Path) -> list[str]:
     """The head of the chain, the place of the rows, and what to type next. The runs of tunes have no rows."""
     if is_tuned(summary.job):
-        return [
-            f"  next     {again(summary.job, path, typed_by(summary))}   # goes on with the tune, or shows what it found"
-        ]
+        return [f"  next     {again(summary.job, path, typed_by(summary))}   # goes on, or shows what the tune found"]
     simulate = ["--simulate"] if summary.simulated else []
     lines = [] if stopped_at_once(summary) else [f"  rows     {below_here(summary.database)}"]
     if summary.unpublished:

@@ -47,6 +47,10 @@ def test_a_report_goes_where_a_person_says(batchrun, project, ran):
     )
     below_a_file = batchrun("report -o docs/0000.txt/page.html")
     assert (below_a_file.code, "cannot be written" in below_a_file.err) == (5, True)
+    falsely_named = batchrun("report -o page.pdf")
+    assert (falsely_named.code, "endings: .html, .htm, .md, .json, .xml" in falsely_named.err) == (2, True)
+    of_a_submit = batchrun("submit jobs/trial.toml --report page.md")
+    assert (of_a_submit.code, "name it with .html" in of_a_submit.err) == (2, True)
     unknown = batchrun("report nothing")
     assert (unknown.code, "there is no run nothing" in unknown.err) == (2, True)
 

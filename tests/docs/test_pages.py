@@ -25,6 +25,9 @@ from batchrun.cli.next_command import program
 from batchrun.errors import ExitCode
 from batchrun.estimation.text_class import TextClass, factor
 
+TODAY = dt.date(2026, 11, 30)
+"""The day of the pages: later, prices get old and commands say so."""
+
 HARMLESS = {"rm", "mkdir", "cp"}
 """What a line of the shell may begin with, to be run in the folder of the test."""
 
@@ -36,6 +39,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         for name, value in talking_to(api).items():
             patch.setenv(name, value)
         patch.setattr("batchrun.execution.ledger_writer.BALLAST_BYTES", 4096)
+        patch.setattr("batchrun.workflow.open_job.utc_today", lambda: TODAY)
         yield tmp_path_factory.mktemp("page") / "project"
 
 
@@ -150,7 +154,7 @@ def test_blocks_of_toml_are_toml(path: Path) -> None:
 def test_the_prices_of_a_gateway_are_read(tmp_path: Path) -> None:
     (block,) = [block for _, block in blocks(page("providers")) if "[[model]]" in block]
     (tmp_path / "prices.toml").write_text(block, "utf-8")
-    table = load_prices(today=dt.date(2026, 11, 30), override=tmp_path / "prices.toml")
+    table = load_prices(today=TODAY, override=tmp_path / "prices.toml")
     assert table.prices["team/claude-sonnet"].context_window == 1_000_000
 
 

@@ -542,7 +542,7 @@ def test_everything_is_as_wide_as_the_terminal(project: TrialProject, columns: i
 # --- the page
 
 
-VARYING = re.compile(r"\b(?:[0-9a-f]{12}|[0-9a-f]{4}(?=  2)|2\d{3}-\d\d-\d\d(?: \d\d:\d\d)?(?=$|  ))")
+VARYING = re.compile(r"\b(?:[0-9a-f]{12}|[0-9a-f]{4}(?=  2)|2\d{3}-\d\d-\d\d(?: \d\d:\d\d)?(?=$|  ))", re.MULTILINE)
 """The hashes, the run and the times of an output."""
 
 

@@ -1,5 +1,6 @@
 """Plans and summaries that show themselves, in a console and in a notebook."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
@@ -20,15 +21,15 @@ def shown_as(kind: type[T], value: Any, **more: object) -> T:
     return kind(**{field.name: getattr(value, field.name) for field in fields(value)}, **more)
 
 
-class Shown:
+class Shown(ABC):
     """What shows itself: a line for each fact when it is printed, and a row for each fact in a notebook."""
 
     __slots__ = ()
 
     @property
+    @abstractmethod
     def facts(self) -> Facts:
-        """Names, with what is to say of each."""
-        raise NotImplementedError
+        """Names, each with what is to be said of it."""
 
     def __str__(self) -> str:
         return "\n".join(f"{name:<10} {escape_control(words)}" for name, words in self.facts)

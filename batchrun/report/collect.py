@@ -1,4 +1,4 @@
-"""From a run in the ledger to the values that the report of the run shows. Nothing but the ledger is read."""
+"""Collects the values that the report of a run shows. Nothing but the ledger is read."""
 
 import shlex
 from collections.abc import Iterator, Mapping

@@ -29,7 +29,7 @@ MOST_PROBLEMS, MOST_SAMPLE = 400, 200
 MOST_READ = 120
 """How many documents, or parts of long ones, are read again for a report."""
 READING_S = 30.0
-"""For how many seconds documents are read again: a hostile PDF may take as long as it likes."""
+"""Documents are read again for so many seconds at most: a hostile PDF may take as long as it likes."""
 MOST_PARTS = 4
 """How many parts of one long document are read again."""
 BEGINNING = 600

@@ -90,7 +90,7 @@ class RunReport:
     """The first batches of the run, of `all_batches`."""
     all_batches: int
     fit: TokenFit | None
-    """None if the tokens of single requests were not estimated, or none was answered."""
+    """The fit is None if the tokens of single requests were not estimated, or none was answered."""
     attention: Sequence[Attention]
     """The most frequent reasons first; other reasons are put together at the end."""
     answers: int
@@ -100,11 +100,11 @@ class RunReport:
     findings: RunFindings
     checks: Sequence[CheckResult]
     gold: GoldScores | None
-    """None if no document of the run has labels."""
+    """The scores are None if no document of the run has labels."""
     frontier: Frontier | None
     """What the job's last tune before this run has found. None if no tune, or none of this version, has found any."""
     previous: Previous | None
-    """None if no run of the job had finished before."""
+    """The run before is None if no run of the job had finished before."""
     gaps: Sequence[str]
     """What the ledger does not know of the run, in sentences."""
 

@@ -29,7 +29,7 @@ class Target:
 
     kind: ReportFormat
     path: Path | None = None
-    """None for the file that [report] names."""
+    """The path is None for the file that [report] names."""
     is_live: bool = False
     write: Callable[[Path, Iterable[str]], None] = replace_file
     """What writes the file, part by part. Raises EnvironmentProblem."""

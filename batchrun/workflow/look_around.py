@@ -42,7 +42,7 @@ MOST_LISTED, LISTING_S = 200_000, 10.0
 MOST_READ, MOST_BYTES, MOST_ROWS = 200, 50_000_000, 10_000
 """How many files are read at most, how many bytes are, and in how many rows a key is looked for."""
 MOST_TEXTS = 20
-"""Of how many texts the language is guessed."""
+"""The most texts of which the language is guessed."""
 _LONGEST_KEY, _MOST_NAMED = 200, 5
 _KEY_NAME = re.compile(r"(^|[_\W])(id|key|no|nr|num|number|ref)$", re.IGNORECASE)
 _ENDINGS = {ending: name for name, one in FORMATS.items() for ending in one.suffixes}

@@ -39,7 +39,7 @@ RECENT_RUNS, MOST_MODELS = 20, 5
 """How many of the last runs count, and how many of their models the API is asked about at most."""
 TIMEOUT_S = 10.0
 MOST_AHEAD_S = 30.0
-"""By how much the clock may differ from the API's: dates of answers are whole seconds, and answers take a while."""
+"""The clock may differ from the API's by so many seconds: dates are whole seconds, and answers take a while."""
 SET_CLOCK = "sudo sntp -sS time.apple.com" if sys.platform == "darwin" else "sudo timedatectl set-ntp true"
 WAYS = {"address", "certificates", "credential"}
 """Without these nothing can be asked."""

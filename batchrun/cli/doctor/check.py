@@ -45,7 +45,7 @@ class Subject:
     offline: bool
     today: date
     job: JobFile | None = None
-    """None if there is no job file, or none that can be read."""
+    """The job. It is None if there is no job file, or none that can be read."""
     prices: PriceTable | None = None
     chain: ModelChain | None = None
     native: set[TextClass] = field(default_factory=set)

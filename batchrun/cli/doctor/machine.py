@@ -36,7 +36,7 @@ DISTRIBUTION = "batchrun-documents"
 CHECK_S, MOMENT_S = 60.0, 1.0
 """How long the ledger is looked through at most, and how long a lock is waited for that runs hold for moments only."""
 LOW_BYTES, FULL_BYTES = 1_000_000_000, 50_000_000
-"""With less space on its disk a store is warned about, or cannot be relied on."""
+"""A store with less space on its disk is warned about, or cannot be relied on."""
 NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs"}
 
 

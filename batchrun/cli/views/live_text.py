@@ -14,7 +14,7 @@ from batchrun.store.reports.runs import RunStory
 from batchrun.store.reports.utilisation import Shares
 
 BINDS = 0.8
-"""From which share of a limit on the limit is what keeps a run from being faster."""
+"""The share of a limit from which on the limit keeps a run from being faster."""
 SHOWN_ID = 40
 """How many columns the id of a document has beside its error."""
 

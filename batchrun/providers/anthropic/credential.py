@@ -33,7 +33,7 @@ class Finding:
     """Something about a credential, and the command that mends it if it is wrong."""
 
     words: str
-    """Of a secret, these have no more than the last four characters."""
+    """The words have no more of a secret than the last four characters."""
     fix: str | None = None
     fatal: bool = False
     """Whether no request can succeed."""

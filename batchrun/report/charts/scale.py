@@ -1,4 +1,4 @@
-"""From values to places on a chart, with ticks that people can read."""
+"""Scales turn values into places on a chart, with ticks that people can read."""
 
 import math
 from dataclasses import dataclass

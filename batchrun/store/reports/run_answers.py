@@ -54,7 +54,7 @@ class RunAnswer:
 
     doc_id: str
     outcome: Outcome | None
-    """None for a document whose request is pending, or that no request can be made for."""
+    """The outcome is None for a document whose request is pending, or that no request can be made for."""
     values: Mapping[str, Any] | None
     """The values that the model gave, by field, with fractions as Decimal. None without an answer."""
     request_no: int | None

@@ -53,7 +53,7 @@ class Ending:
     """Documents that have no row for the same reason."""
 
     outcome: Outcome | None
-    """None for documents whose request is pending."""
+    """The outcome is None for documents whose request is pending."""
     reason: str | None
     documents: int
 

@@ -55,6 +55,7 @@ class SizedPrompt:
 
     tokens: int = 0
     breakpoints: tuple[Breakpoint, ...] = ()
+    free_writes: bool = False  # whether what is written to the cache costs as much as any input
 
     def used(self, read: Breakpoint | None) -> PromptUsage:
         """Bill the prompt when everything up to a breakpoint was read: what is marked behind it is written."""
@@ -64,6 +65,10 @@ class SizedPrompt:
             if point.tokens > done:
                 written[point.ttl] += point.tokens - done
                 done = point.tokens
+        if self.free_writes:
+            return PromptUsage(
+                input_tokens=self.tokens - (read.tokens if read else 0), cache_read_tokens=read.tokens if read else 0
+            )
         return PromptUsage(
             input_tokens=self.tokens - done,
             cache_write_5m_tokens=written["5m"],

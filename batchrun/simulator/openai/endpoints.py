@@ -1,0 +1,47 @@
+"""The paths of the OpenAI dialect; batches and files have their own file."""
+
+import asyncio
+import time
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from batchrun.simulator.api_error import not_found
+from batchrun.simulator.http.reply_endpoint import ReplyEndpoint
+from batchrun.simulator.http.responses import check_access
+from batchrun.simulator.openai.chat import CHAT
+from batchrun.simulator.openai.http_responses import OpenAIResponses
+from batchrun.simulator.requests.model_cards import CARDS, find_any_model
+from batchrun.simulator.simulator import Simulator
+from batchrun.simulator.usage.books import Books
+
+
+class OpenAIEndpoints:
+    """One simulator behind HTTP in the OpenAI dialect."""
+
+    def __init__(self, simulator: Simulator, books: Books, stopping: asyncio.Event) -> None:
+        self.responses = OpenAIResponses(stopping, started_at=time.monotonic())
+        self._chat = ReplyEndpoint(simulator, books, self.responses, CHAT)
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        """List the paths."""
+        return (
+            web.post("/v1/chat/completions", self._chat.answer),
+            web.get("/v1/models", self._models),
+            web.get("/v1/models/{model}", self._model),
+        )
+
+    async def _models(self, request: web.Request) -> web.Response:
+        check_access(request)
+        return self.responses.json({"object": "list", "data": [_model_info(name) for name in CARDS]})
+
+    async def _model(self, request: web.Request) -> web.Response:
+        check_access(request)
+        name = request.match_info["model"]
+        if find_any_model(name) is None:
+            raise not_found(f"model: {name}")
+        return self.responses.json(_model_info(name))
+
+
+def _model_info(name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "simulator"}

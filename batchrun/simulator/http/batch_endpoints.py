@@ -21,7 +21,7 @@ from batchrun.simulator.usage.books import Books, CreateEntry
 _PATH = "/v1/messages/batches"
 _LINES_AT_ONCE = 32
 _LONGEST_PAGE = 1000
-NO_BATCHES: Mapping[str, object] = {"data": [], "has_more": False, "first_id": None, "last_id": None}
+_NO_BATCHES: Mapping[str, object] = {"data": [], "has_more": False, "first_id": None, "last_id": None}
 
 Make = Callable[..., tuple[str, SimulatedBatch | None]]
 
@@ -29,10 +29,12 @@ Make = Callable[..., tuple[str, SimulatedBatch | None]]
 class BatchEndpoints:
     """The batches of one simulator behind HTTP."""
 
+    no_batches: Mapping[str, object] = _NO_BATCHES  # an empty page
+
     def __init__(self, batches: SimulatedBatches, responses: Responses, books: Books) -> None:
         self._batches, self._responses, self._books = batches, responses, books
         self._started_at = time.monotonic()
-        self._last_list: Mapping[str, object] = NO_BATCHES
+        self._last_list = self.no_batches
 
     def routes(self) -> Iterable[web.RouteDef]:
         """List the paths."""
@@ -89,13 +91,13 @@ class BatchEndpoints:
         check_access(request)
         match self._batches.listing():
             case Listing.EMPTY:
-                return self._responses.json(NO_BATCHES)
+                return self._responses.json(self.no_batches)
             case Listing.STALE:
                 return self._responses.json(self._last_list)
         batches, has_more = self._page(request.query)
         ids = [batch.id for batch in batches]
         body = {
-            **NO_BATCHES,
+            **self.no_batches,
             "data": [self._written(batch, request) for batch in batches],
             "has_more": has_more,
             "first_id": ids[0] if ids else None,

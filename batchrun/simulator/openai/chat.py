@@ -15,10 +15,12 @@ from batchrun.simulator.requests.model_cards import find_any_model
 from batchrun.simulator.requests.parameters import Params, StrictForm, check_form, parse
 from batchrun.simulator.requests.schema_rules import nodes, schema_problem
 
-_WITHOUT_EFFECT = re.compile(
-    "(frequency|presence)_penalty|metadata|n|parallel_tool_calls|prompt_cache_(key|retention)|safety_identifier|seed|"
-    "service_tier|stop|store|stream_options|temperature|top_p|user|verbosity"
+WITHOUT_EFFECT = re.compile(
+    "(frequency|presence)_penalty|include|metadata|n|parallel_tool_calls|prompt_cache_(key|retention)|safety_identifier|seed|"
+    "service_tier|stop|store|stream_options|temperature|top_p|truncation|user|verbosity"
 )
+"""The parameters that are taken, and change nothing."""
+
 _INSTRUCTIONS = ("system", "developer")
 _NO_REASONING = (None, "none", "minimal")
 _FINISH_REASONS = {"max_tokens": "length", "model_context_window_exceeded": "length", "tool_use": "tool_calls"}
@@ -76,7 +78,7 @@ def read_chat(raw: bytes) -> Params:
 
 def messages_params(body: Params) -> Params:
     """Say the body of a chat completion in the words of the Messages API. Raises ApiRefusal."""
-    chat = check_form({name: value for name, value in body.items() if not _WITHOUT_EFFECT.fullmatch(name)}, _Chat)
+    chat = check_form({name: value for name, value in body.items() if not WITHOUT_EFFECT.fullmatch(name)}, _Chat)
     card = find_any_model(chat.model)
     if card is None:
         raise not_found(f"model: {chat.model}")

@@ -9,7 +9,8 @@ from aiohttp import web
 from batchrun.simulator.api_error import not_found
 from batchrun.simulator.http.reply_endpoint import ReplyEndpoint
 from batchrun.simulator.http.responses import check_access
-from batchrun.simulator.openai.chat import CHAT
+from batchrun.simulator.openai.batch_endpoints import OpenAIBatchEndpoints, OpenAIFileEndpoints
+from batchrun.simulator.openai.batches import DIALECTS
 from batchrun.simulator.openai.http_responses import OpenAIResponses
 from batchrun.simulator.requests.model_cards import CARDS, find_any_model
 from batchrun.simulator.simulator import Simulator
@@ -21,14 +22,20 @@ class OpenAIEndpoints:
 
     def __init__(self, simulator: Simulator, books: Books, stopping: asyncio.Event) -> None:
         self.responses = OpenAIResponses(stopping, started_at=time.monotonic())
-        self._chat = ReplyEndpoint(simulator, books, self.responses, CHAT)
+        self._batches = OpenAIBatchEndpoints(simulator.batches, self.responses, books)
+        self._files = OpenAIFileEndpoints(simulator.batches, self.responses)
+        self._replies = {
+            path: ReplyEndpoint(simulator, books, self.responses, dialect) for path, dialect in DIALECTS.items()
+        }
 
     def routes(self) -> Iterable[web.RouteDef]:
         """List the paths."""
         return (
-            web.post("/v1/chat/completions", self._chat.answer),
+            *(web.post(path, endpoint.answer) for path, endpoint in self._replies.items()),
             web.get("/v1/models", self._models),
             web.get("/v1/models/{model}", self._model),
+            *self._batches.routes(),
+            *self._files.routes(),
         )
 
     async def _models(self, request: web.Request) -> web.Response:

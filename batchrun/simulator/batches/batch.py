@@ -61,7 +61,7 @@ class SimulatedBatch:
     seed: int
     speed: float
     dialect: Dialect = MESSAGES
-    order: Mapping[str, Any] | None = None  # in the OpenAI dialect, what the client said of the batch
+    order: dict[str, Any] = field(default_factory=dict)  # in the OpenAI dialect, what was said of the batch besides
     deleted: bool = False
     _output_tokens: dict[str, int] = field(default_factory=dict)  # by custom_id, of the replies that were produced
 
@@ -106,11 +106,7 @@ class SimulatedBatch:
 
     def outcomes(self) -> Iterator[tuple[str, RequestEnding, Body | ApiError | None]]:
         """Tell how each request ended, by its custom_id: with a reply, with an error, or with neither."""
-        for member in self._by_moment:
-            ending, effect = self._ending(member), BATCH_FAULTS[member.fault].effect
-            error = member.sent.error or (effect if isinstance(effect, ApiError) else None)
-            reply = self._message(member) if ending is RequestEnding.SUCCEEDED else None
-            yield member.sent.custom_id, ending, reply or (error if ending is RequestEnding.ERRORED else None)
+        return ((member.sent.custom_id, self._ending(member), self._outcome(member)) for member in self._by_moment)
 
     def processed(self, now: float) -> Counter[RequestEnding]:
         """Count how the requests ended that were processed so far."""
@@ -161,15 +157,21 @@ class SimulatedBatch:
             return RequestEnding.ERRORED
         return RequestEnding.EXPIRED if effect is Fate.EXPIRED else RequestEnding.SUCCEEDED
 
+    def _outcome(self, member: BatchMember) -> Body | ApiError | None:
+        match self._ending(member), BATCH_FAULTS[member.fault].effect:
+            case RequestEnding.SUCCEEDED, _:
+                return self._message(member)
+            case RequestEnding.ERRORED, effect:
+                return member.sent.error or (effect if isinstance(effect, ApiError) else None)
+        return None
+
     def _result(self, member: BatchMember) -> dict[str, Any]:
-        ending, effect = self._ending(member), BATCH_FAULTS[member.fault].effect
-        if ending is RequestEnding.SUCCEEDED:
-            return {"type": ending, "message": self._message(member)}
-        if ending is RequestEnding.ERRORED and member.sent.error:  # before the request was processed
-            return _errored(member.sent.error, request_id=None)
-        if ending is RequestEnding.ERRORED and isinstance(effect, ApiError):
-            return _errored(effect, request_id=new_id("workerreq_011C", self.id, member.sent.custom_id))
-        return {"type": ending}
+        ending, outcome = self._ending(member), self._outcome(member)
+        if isinstance(outcome, ApiError):
+            processed = not member.sent.error
+            request_id = new_id("workerreq_011C", self.id, member.sent.custom_id) if processed else None
+            return _errored(outcome, request_id=request_id)
+        return {"type": ending, **({"message": outcome} if outcome else {})}
 
     def _message(self, member: BatchMember) -> Body:
         """Produce a reply; the same whenever it is asked for."""

@@ -6,7 +6,7 @@ A call of a kind meets the next fault of that kind's script, or else what the pr
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -58,7 +58,7 @@ class SimulatedBatches:
         *,
         now: float,
         dialect: Dialect = MESSAGES,
-        order: Mapping[str, Any] | None = None,
+        order: dict[str, Any] | None = None,
     ) -> tuple[str, SimulatedBatch | None]:
         """Create a batch, or not; return the name of the fault too. May be called in any thread."""
         with self._creating:
@@ -74,7 +74,7 @@ class SimulatedBatches:
             hit_share = terms.least_hits + (terms.most_hits - terms.least_hits) * hits
             batch = SimulatedBatch(
                 id=new_id(
-                    "msgbatch_01" if order is None else "batch_",
+                    "batch_" if order else "msgbatch_01",
                     self._seed,
                     contents,
                     self._epoch_s + now,
@@ -95,7 +95,7 @@ class SimulatedBatches:
                 seed=self._seed,
                 speed=self._speed,
                 dialect=dialect,
-                order=order,
+                order=order or {},
             )
             self._batches[batch.id] = batch
         return name, batch
@@ -118,7 +118,7 @@ class SimulatedBatches:
 
         With `ordered`, those of the OpenAI dialect are listed, else those of the other.
         """
-        listed = [batch for batch in reversed(self.all) if not batch.deleted and (batch.order is not None) == ordered]
+        listed = [batch for batch in reversed(self.all) if not batch.deleted and bool(batch.order) == ordered]
         if before_id and not after_id:
             end = listed.index(self._find(before_id))
             return listed[max(0, end - limit) : end], end > limit
@@ -142,20 +142,17 @@ class SimulatedBatches:
         batch.deleted = True
         return batch
 
-    def results(
-        self,
-        batch_id: str,
-        *,
-        now: float,
-        lines_of: Callable[[SimulatedBatch], Iterator[bytes]] = SimulatedBatch.results,
-    ) -> tuple[Iterator[bytes], bool]:
+    def results(self, batch_id: str, *, now: float) -> tuple[Iterator[bytes], bool]:
         """Write the lines of an ended batch's results; return whether the connection breaks after them."""
         batch = self._find(batch_id)
         if not batch.has_results(now):
             raise not_found(f"Message Batch {batch_id} has no available results.")
-        cut = isinstance(self._meet(Call.RESULTS, batch.contents).effect, Wire)
-        lines = lines_of(batch)
-        return _half(lines, len(batch.members)) if cut else lines, cut
+        return self.sent_lines(batch.results(), len(batch.members), batch.contents)
+
+    def sent_lines(self, lines: Iterator[bytes], count: int, contents: bytes) -> tuple[Iterator[bytes], bool]:
+        """Return as many lines of a file as reach the client, and whether the connection breaks after them."""
+        cut = isinstance(self._meet(Call.RESULTS, contents).effect, Wire)
+        return _half(lines, count) if cut else lines, cut
 
     def bills(self, now: float) -> Iterator[Bill]:
         """Bill every batch that has ended, collected or not."""

@@ -70,7 +70,7 @@ class BatchEndpoints:
         if isinstance(effect, Wire) or batch is None:
             return await self._responses.cut(request, hangs=effect is Wire.HANG)
         entry.status = 200
-        return self._responses.json(self._written(batch, request))
+        return self._responses.json(await self._written(batch, request))
 
     async def _read(self, request: web.Request) -> tuple[Sequence[SentRequest], Make]:
         """Read what a client wants created; return the requests, and what creates their batch."""
@@ -80,7 +80,7 @@ class BatchEndpoints:
         requests = await asyncio.to_thread(read_requests, body, file, most=terms.most_requests, resolve=resolve)
         return requests, self._batches.create
 
-    def _written(self, batch: SimulatedBatch, request: web.Request) -> Mapping[str, object]:
+    async def _written(self, batch: SimulatedBatch, request: web.Request) -> Mapping[str, object]:
         return batch.as_json(time.monotonic(), _origin(request))
 
     def _page(self, query: Mapping[str, str]) -> tuple[Sequence[SimulatedBatch], bool]:
@@ -98,7 +98,7 @@ class BatchEndpoints:
         ids = [batch.id for batch in batches]
         body = {
             **self.no_batches,
-            "data": [self._written(batch, request) for batch in batches],
+            "data": [await self._written(batch, request) for batch in batches],
             "has_more": has_more,
             "first_id": ids[0] if ids else None,
             "last_id": ids[-1] if ids else None,
@@ -110,12 +110,12 @@ class BatchEndpoints:
         check_access(request)
         batch, now = self._batches.poll(request.match_info["batch"]), time.monotonic()
         wait = {} if batch.ended(now) else {"retry-after": retry_after(self._batches.poll_again_s)}
-        return self._responses.json(self._written(batch, request), wait)
+        return self._responses.json(await self._written(batch, request), wait)
 
     async def _cancel(self, request: web.Request) -> web.Response:
         check_access(request)
         batch = self._batches.cancel(request.match_info["batch"], now=time.monotonic())
-        return self._responses.json(self._written(batch, request))
+        return self._responses.json(await self._written(batch, request))
 
     async def _delete(self, request: web.Request) -> web.Response:
         check_access(request)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -15,7 +16,8 @@ from batchrun.simulator.http.batch_endpoints import BatchEndpoints
 from batchrun.simulator.http.file_endpoints import FileEndpoints
 from batchrun.simulator.http.reply_endpoint import MAX_BODY, ReplyEndpoint
 from batchrun.simulator.http.responses import Responses, check_access, read_body, speaks_openai
-from batchrun.simulator.openai.endpoints import OpenAIEndpoints
+from batchrun.simulator.openai.endpoints import openai_routes
+from batchrun.simulator.openai.http_responses import OpenAIResponses
 from batchrun.simulator.requests.model_cards import find_model, model_info
 from batchrun.simulator.simulator import Simulator
 from batchrun.simulator.usage.books import Books
@@ -28,7 +30,7 @@ class Endpoints:
         self.simulator = simulator
         self.books = Books(simulator.batches, clock=time.monotonic)
         self._responses = Responses(stopping, started_at=time.monotonic())
-        self._openai = OpenAIEndpoints(simulator, self.books, stopping)
+        self._openai = OpenAIResponses(stopping, started_at=time.monotonic())
         self._replies = ReplyEndpoint(simulator, self.books, self._responses, MESSAGES)
         self._batches = BatchEndpoints(simulator.batches, self._responses, self.books)
         self._files = FileEndpoints(simulator.files, self._responses)
@@ -43,7 +45,7 @@ class Endpoints:
             *self._batches.routes(),
             *self._files.routes(),
         ]
-        application.add_routes(_merged(routes, self._openai.routes()))
+        application.add_routes(_merged(routes, openai_routes(self.simulator, self.books, self._openai)))
         application.add_routes(
             [
                 web.get("/simulator/books", self._show_books),
@@ -55,7 +57,7 @@ class Endpoints:
 
     @web.middleware
     async def _refuse(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        responses = self._openai.responses if speaks_openai(request) else self._responses
+        responses = self._openai if speaks_openai(request) else self._responses
         return await responses.refuse(request, handler)
 
     async def _count_tokens(self, request: web.Request) -> web.Response:
@@ -88,19 +90,17 @@ class Endpoints:
             raise invalid_request(f"The request body is not valid JSON: {error}") from error
 
 
-def _merged(messages: Iterable[web.RouteDef], openai: Iterable[web.RouteDef]) -> Iterator[web.RouteDef]:
+def _merged(*dialects: Iterable[web.RouteDef]) -> Iterator[web.RouteDef]:
     """Answer every path in the dialect of the client; the path may exist in one dialect alone."""
-    handlers: dict[tuple[str, str], tuple[Handler, Handler]] = {}
-    for route in messages:
-        handlers[route.method, route.path] = (route.handler, _nowhere)
-    for route in openai:
-        handlers[route.method, route.path] = (handlers.get((route.method, route.path), (_nowhere,))[0], route.handler)
-    for (method, path), pair in handlers.items():
+    handlers: dict[tuple[str, str], list[Handler]] = {}
+    for number, routes in enumerate(dialects):
+        for route in routes:
+            handlers.setdefault((route.method, route.path), [_nowhere, _nowhere])[number] = route.handler
+    return (web.route(method, path, partial(_spoken, pair)) for (method, path), pair in handlers.items())
 
-        async def answer(request: web.Request, pair: tuple[Handler, Handler] = pair) -> web.StreamResponse:
-            return await pair[speaks_openai(request)](request)
 
-        yield web.RouteDef(method, path, answer, {})
+async def _spoken(pair: list[Handler], request: web.Request) -> web.StreamResponse:
+    return await pair[speaks_openai(request)](request)
 
 
 async def _nowhere(_: web.Request) -> web.Response:

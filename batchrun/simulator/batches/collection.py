@@ -70,16 +70,10 @@ class SimulatedBatches:
             fault = BATCH_FAULTS[name]
             if not fault.created:
                 return name, None
-            terms = self.terms
+            terms, prefix = self.terms, "batch_" if order else "msgbatch_01"
             hit_share = terms.least_hits + (terms.most_hits - terms.least_hits) * hits
             batch = SimulatedBatch(
-                id=new_id(
-                    "batch_" if order else "msgbatch_01",
-                    self._seed,
-                    contents,
-                    self._epoch_s + now,
-                    len(self._batches),
-                ),
+                id=new_id(prefix, self._seed, contents, self._epoch_s + now, len(self._batches)),
                 created_at=now,
                 epoch_s=self._epoch_s,
                 members=[self._member(request, hit_share) for request in requests],

@@ -52,7 +52,7 @@ class FileEndpoints:
             return await self._responses.cut(request, hangs=fault.effect is Wire.HANG)
         return self._responses.json(self._written(kept))
 
-    def _check(self, form: "Form") -> None:
+    def _check(self, form: "Upload") -> None:
         """Refuse an upload, in a dialect that does."""
 
     def _written(self, file: SimulatedFile) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class FileEndpoints:
         return self._responses.json({"id": file_id, "type": "file_deleted"})
 
 
-class Form(NamedTuple):
+class Upload(NamedTuple):
     """What an upload brings."""
 
     name: str
@@ -86,7 +86,7 @@ class Form(NamedTuple):
     purpose: str  # empty in the Messages dialect
 
 
-async def _form(request: web.Request) -> Form:
+async def _form(request: web.Request) -> Upload:
     """Read the form of an upload, up to the size that the API takes."""
     try:
         form = await request.clone(client_max_size=MOST_BYTES + _FORM).post()
@@ -105,7 +105,7 @@ async def _form(request: web.Request) -> Form:
     if life is not None:
         expires_in_s = whole_number("expires_in_seconds", str(life), least=LEAST_LIFE_S, most=LONGEST_LIFE_S)
     name, purpose = file.filename.rpartition("/")[2] or "unnamed", form.get("purpose")
-    return Form(name, file.content_type, data, expires_in_s, purpose if isinstance(purpose, str) else "")
+    return Upload(name, file.content_type, data, expires_in_s, purpose if isinstance(purpose, str) else "")
 
 
 def whole_number(name: str, text: str, *, least: int, most: int) -> int:

@@ -15,7 +15,7 @@ from batchrun.simulator.batches.collection import SimulatedBatches
 from batchrun.simulator.batches.uploaded_files import SimulatedFile
 from batchrun.simulator.dialect import Dialect
 from batchrun.simulator.http.batch_endpoints import BatchEndpoints, Make, send_lines
-from batchrun.simulator.http.file_endpoints import FileEndpoints, Form, whole_number
+from batchrun.simulator.http.file_endpoints import FileEndpoints, Upload, whole_number
 from batchrun.simulator.http.responses import Responses, check_access, read_body
 from batchrun.simulator.openai.batches import (
     DIALECTS,
@@ -95,7 +95,7 @@ class OpenAIFileEndpoints(FileEndpoints):
             web.get(_FILES + "/{file}/content", self._content),
         )
 
-    def _check(self, form: Form) -> None:
+    def _check(self, form: Upload) -> None:
         if form.purpose not in _PURPOSES:
             raise invalid_request(f"purpose: '{form.purpose}' is not one of {', '.join(_PURPOSES)}")
         if form.purpose == "batch" and len(form.data) > min(MOST_BYTES, self._batches.terms.most_bytes):

@@ -60,15 +60,13 @@ class SizedPrompt:
     def used(self, read: Breakpoint | None) -> PromptUsage:
         """Bill the prompt when everything up to a breakpoint was read: what is marked behind it is written."""
         done = read.tokens if read else 0
+        if self.free_writes:
+            return PromptUsage(input_tokens=self.tokens - done, cache_read_tokens=done)
         written: dict[Ttl, int] = {"5m": 0, "1h": 0}
         for point in self.breakpoints:
             if point.tokens > done:
                 written[point.ttl] += point.tokens - done
                 done = point.tokens
-        if self.free_writes:
-            return PromptUsage(
-                input_tokens=self.tokens - (read.tokens if read else 0), cache_read_tokens=read.tokens if read else 0
-            )
         return PromptUsage(
             input_tokens=self.tokens - done,
             cache_write_5m_tokens=written["5m"],

@@ -1,25 +1,29 @@
 """The SDK's client: how the client is made here, and how its errors become failures."""
 
 import asyncio
+import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from typing import Any, Protocol
 
 import aiohttp
 import anthropic
 import httpx2
 
+from batchrun.batch import BatchBody
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError, NeverSent
 from batchrun.providers.anthropic.bounds import bound_body
-from batchrun.providers.anthropic.endpoint import Endpoint, environment_base_url
+from batchrun.providers.anthropic.endpoint import Endpoint
 from batchrun.providers.anthropic.errors import is_answer_lost, is_proxy_down, is_proxy_refusal
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.providers.anthropic.sending import CURRENT, Sending, awake_within, watch_sends
 from batchrun.reply import Cause, Failure
+from batchrun.request import Request
 
 LONGEST_MESSAGE = 1_000
 CONNECT_S = 10.0
@@ -27,12 +31,44 @@ LONGEST_WORD = 200
 ARRIVED_AT = "batchrun_arrived_at"
 UNANSWERED = (anthropic.AnthropicError, httpx2.HTTPError, aiohttp.ClientError, OSError, TypeError)
 """What a call may raise instead of an answer; a TypeError is how the SDK says that there is no key."""
+CREDENTIAL_LIBRARIES = ("google.", "botocore.", "boto3.")
+"""The libraries that find and refresh the credentials of clouds, before a request is sent."""
+NO_CONNECTION = frozenset({"TransportError", "HTTPClientError", "ConnectionError"})
+"""What these libraries call errors of the network."""
 UNUSABLE = (httpx2.InvalidURL, ValueError)
 """What a call raises whose address or headers no request can be made of."""
 
 
 Hook = Callable[[httpx2.Response], Awaitable[None]]
 """What is told of the headers of every answer."""
+
+
+class Platform(Protocol):
+    """What a client of one provider is made of: one of the SDK's clients, and how requests are put there."""
+
+    @property
+    def trust_env(self) -> bool:
+        """Whether the proxies of the environment apply."""
+
+    @property
+    def named_by(self) -> str:
+        """What names the address, if it is neither the environment nor the SDK's profile."""
+
+    @property
+    def rewrites(self) -> bool:
+        """Whether the SDK makes another request of a Messages request, and so has to see the parameters."""
+
+    def sdk(self, **options: Any) -> Any:
+        """Make the SDK's client with these options of every client of the SDK."""
+
+    def model_id(self, name: str) -> str:
+        """Return what the server calls a model."""
+
+    def translated(self, request: Request) -> Request:
+        """Return a request as the server takes the request."""
+
+    async def signing(self, body: BatchBody) -> Mapping[str, str]:
+        """Return the headers that a body needs, which is sent piece by piece."""
 
 
 class ApiClient:
@@ -43,13 +79,7 @@ class ApiClient:
     """
 
     def __init__(
-        self,
-        *,
-        timeout_s: float,
-        connections: int = 16,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        hears: Sequence[Hook] = (),
+        self, platform: Platform, *, timeout_s: float, connections: int = 16, hears: Sequence[Hook] = ()
     ) -> None:
         timeout = timeout_for(timeout_s)
         # With fewer kept alive, the pool would close and reopen connections all the time.
@@ -58,21 +88,14 @@ class ApiClient:
         http_client = anthropic.DefaultAioHttpClient(
             limits=limits,
             timeout=timeout,
-            # A given URL is a simulator's on this machine: no proxy of the environment stands between.
-            trust_env=base_url is None,
+            trust_env=platform.trust_env,
             # A redirect would carry the document, and every header, to whatever host the answer names.
             follow_redirects=False,
             event_hooks={"response": [record_arrival, *hears, bound_body]},
         )
-        self._client = anthropic.AsyncAnthropic(
-            api_key=api_key,
-            base_url=base_url or environment_base_url(),
-            max_retries=0,
-            timeout=timeout,
-            default_headers={"accept-encoding": "gzip"},
-            http_client=http_client,
-        )
-        watch_sends(http_client, self._client.base_url)
+        self._platform = platform
+        self._client: anthropic.AsyncAnthropic = platform.sdk(max_retries=0, timeout=timeout, http_client=http_client)
+        watch_sends(http_client, self._client.base_url, platform.named_by)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -81,6 +104,18 @@ class ApiClient:
     async def _get(self, path: str, params: dict[str, object] | None = None) -> httpx2.Response:
         async with answered_within(self._timeout_s):
             return await self._client.get(path, cast_to=httpx2.Response, options={"params": params or {}})
+
+    async def _post(self, path: str, body: bytes, options: anthropic.RequestOptions | None = None) -> httpx2.Response:
+        """Post the body of a Messages request, as it is unless the SDK has to rewrite the request."""
+        if self._platform.rewrites:
+            return await self._client.post(
+                path, body=self._params(body), cast_to=httpx2.Response, options=options or {}
+            )
+        return await self._client.post(path, content=body, cast_to=httpx2.Response, options=options or {})
+
+    def _params(self, body: bytes) -> dict[str, Any]:
+        params: dict[str, Any] = json.loads(body)
+        return params | {"model": self._platform.model_id(params["model"])}
 
 
 async def record_arrival(response: httpx2.Response) -> None:
@@ -125,6 +160,10 @@ def failures_mapped(timeout_s: float) -> Iterator[Sending]:
         if sending.has_begun:
             raise AttemptError(no_answer(error, timeout_s=timeout_s)) from error
         raise AttemptError(never_sent(error, sending.endpoint)) from error
+    except Exception as error:
+        if failure := no_credentials(error):
+            raise AttemptError(failure) from error
+        raise
 
 
 def status_failure(error: anthropic.APIStatusError, endpoint: Endpoint | None = None) -> Failure:
@@ -190,6 +229,19 @@ def never_sent(error: Exception, endpoint: Endpoint | None) -> Failure:
     cause, why = why_never_sent(list(causes(error)))
     words = f"no connection to {endpoint.words if endpoint else 'the API'}: {escape_control(why)}"
     return Failure(cause=cause, message=words[:LONGEST_MESSAGE])
+
+
+def no_credentials(error: Exception) -> Failure | None:
+    """Make the failure of a cloud's library of credentials. Returns None for an error of another origin: a bug.
+
+    The SDK has a RuntimeError of its own where the library has nothing to say.
+    """
+    is_of_sdk = isinstance(error, RuntimeError) and "Could not resolve" in str(error)
+    if not (is_of_sdk or type(error).__module__.startswith(CREDENTIAL_LIBRARIES)):
+        return None
+    is_outage = any(kind.__name__ in NO_CONNECTION for kind in type(error).__mro__)
+    words = f"no credentials: {escape_control(error)}"
+    return Failure(cause=Cause.UNREACHABLE if is_outage else Cause.CREDENTIALS, message=words[:LONGEST_MESSAGE])
 
 
 def why_never_sent(chain: list[BaseException]) -> tuple[Cause, str]:

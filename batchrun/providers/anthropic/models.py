@@ -10,7 +10,7 @@ import httpx2
 from batchrun.catalog.lifecycle import Lifecycle, ModelCapabilities, ModelLife
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.client import ApiClient, answered_within, malformed, not_found
+from batchrun.providers.anthropic.client import ApiClient, Platform, answered_within, malformed, not_found
 from batchrun.providers.anthropic.errors import is_missing
 from batchrun.providers.anthropic.json_values import (
     EPOCH,
@@ -32,8 +32,8 @@ THINKING = ("adaptive", "between_tools", "disabled", "enabled")
 class AnthropicModels(ApiClient):
     """One call is one request, free of charge: nothing is sent twice."""
 
-    def __init__(self, *, timeout_s: float, base_url: str | None = None, api_key: str | None = None) -> None:
-        super().__init__(timeout_s=timeout_s, base_url=base_url, api_key=api_key, hears=(self._hear,))
+    def __init__(self, platform: Platform, *, timeout_s: float) -> None:
+        super().__init__(platform, timeout_s=timeout_s, hears=(self._hear,))
         self.heard: Mapping[str, str] = {}
         """The headers of the last answer, which may be an error."""
 

@@ -28,8 +28,6 @@ class Endpoint:
     base_url: str
     proxy: str | None = None
     proxy_variable: str | None = None
-    named_by: str | None = None
-    """What names the base URL, if that is not a setting of Anthropic's SDK."""
 
     @property
     def is_default(self) -> bool:
@@ -39,7 +37,7 @@ class Endpoint:
     @property
     def words(self) -> str:
         """The base URL and the proxy, with the names of what set them."""
-        named = self.base_url if self.base_url == DEFAULT else f"{self.base_url} ({self.named_by or origin()})"
+        named = self.base_url if self.base_url == DEFAULT else f"{self.base_url} ({origin()})"
         return f"{named} through {self.proxy_words}" if self.proxy else named
 
     @property
@@ -134,18 +132,16 @@ def _has_certificates(path: Path) -> bool:
         return False
 
 
-def endpoint_of(client: httpx2.AsyncClient, base_url: httpx2.URL, named_by: str | None = None) -> Endpoint:
+def endpoint_of(client: httpx2.AsyncClient, base_url: httpx2.URL) -> Endpoint:
     """Return where this client sends the requests of this base URL. By NO_PROXY too, that is the client's decision."""
     proxy = transport_of(client, base_url).proxy
     shown = masked(str(base_url)).rstrip("/")
-    if proxy is None:
-        return Endpoint(shown, named_by=named_by)
-    return Endpoint(shown, masked(str(proxy.url)), _proxy_variable(base_url.scheme), named_by)
+    return Endpoint(shown, masked(str(proxy.url)), _proxy_variable(base_url.scheme)) if proxy else Endpoint(shown)
 
 
-def usable_endpoint(base_url: httpx2.URL, *, trust_env: bool, named_by: str | None = None) -> Endpoint:
+def usable_endpoint(base_url: httpx2.URL, *, trust_env: bool) -> Endpoint:
     """Return where requests would go. Raises UsageProblem for a base URL or a proxy that cannot be used."""
-    refuse_unusable(str(base_url), named_by or origin())
+    refuse_unusable(str(base_url), origin())
     try:
         # Reading the certificates of the machine takes long, and this client sends nothing.
         client = anthropic.DefaultAioHttpClient(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=trust_env)
@@ -154,7 +150,7 @@ def usable_endpoint(base_url: httpx2.URL, *, trust_env: bool, named_by: str | No
             address = getproxies().get(scheme) or DEFAULT
             refuse_unusable(address if "://" in address else f"http://{address}", _proxy_variable(scheme))
         raise
-    endpoint = endpoint_of(client, base_url, named_by)
+    endpoint = endpoint_of(client, base_url)
     if endpoint.proxy:
         refuse_unusable(endpoint.proxy, endpoint.proxy_variable or "the proxy of the system")
     return endpoint

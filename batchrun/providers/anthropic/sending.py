@@ -29,9 +29,9 @@ class Sending:
 CURRENT: ContextVar[Sending] = ContextVar("sending", default=Sending())  # noqa: B039 - of calls that nobody watches
 
 
-def watch_sends(client: httpx2.AsyncClient, base_url: httpx2.URL, named_by: str | None = None) -> None:
+def watch_sends(client: httpx2.AsyncClient, base_url: httpx2.URL) -> None:
     """Let a client note in CURRENT how far each of its calls has come."""
-    transport, endpoint = transport_of(client, base_url), endpoint_of(client, base_url, named_by)
+    transport, endpoint = transport_of(client, base_url), endpoint_of(client, base_url)
     trace = aiohttp.TraceConfig()
 
     async def begin(*_: Any) -> None:

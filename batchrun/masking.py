@@ -45,7 +45,7 @@ def without_secrets(told: Told) -> Told:
 
 
 def masked(text: str, *, headers: bool = False) -> str:
-    """Mask keys, tokens and passwords of the environment, and whatever looks like a key of the API or a token of Google.
+    """Mask keys, tokens and passwords of the environment, and what looks like a key of the API or a token of Google.
 
     The values of custom headers may be ordinary words of ours, such as a team or a job: they are masked in what others
     say, with `headers`. A text that was cut in the middle of a secret ends with a part of the secret, masked too.

@@ -4,26 +4,25 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
 import anthropic
 import httpx2
 
-from batchrun.batch import BatchBody
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError, NeverSent
 from batchrun.providers.anthropic.bounds import bound_body
 from batchrun.providers.anthropic.endpoint import Endpoint
 from batchrun.providers.anthropic.errors import is_answer_lost, is_proxy_down, is_proxy_refusal
+from batchrun.providers.anthropic.platform import Platform
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.providers.anthropic.sending import CURRENT, Sending, awake_within, watch_sends
 from batchrun.reply import Cause, Failure
-from batchrun.request import Request
 
 LONGEST_MESSAGE = 1_000
 CONNECT_S = 10.0
@@ -43,34 +42,6 @@ Hook = Callable[[httpx2.Response], Awaitable[None]]
 """What is told of the headers of every answer."""
 
 
-class Platform(Protocol):
-    """What a client of one provider is made of: one of the SDK's clients, and how requests are put there."""
-
-    @property
-    def trust_env(self) -> bool:
-        """Whether the proxies of the environment apply."""
-
-    @property
-    def named_by(self) -> str:
-        """What names the address, if it is neither the environment nor the SDK's profile."""
-
-    @property
-    def rewrites(self) -> bool:
-        """Whether the SDK makes another request of a Messages request, and so has to see the parameters."""
-
-    def sdk(self, **options: Any) -> Any:
-        """Make the SDK's client with these options of every client of the SDK."""
-
-    def model_id(self, name: str) -> str:
-        """Return what the server calls a model."""
-
-    def translated(self, request: Request) -> Request:
-        """Return a request as the server takes the request."""
-
-    async def signing(self, body: BatchBody) -> Mapping[str, str]:
-        """Return the headers that a body needs, which is sent piece by piece."""
-
-
 class ApiClient:
     """The SDK's client for one endpoint of the API, which sends everything once.
 
@@ -81,20 +52,12 @@ class ApiClient:
     def __init__(
         self, platform: Platform, *, timeout_s: float, connections: int = 16, hears: Sequence[Hook] = ()
     ) -> None:
-        timeout = timeout_for(timeout_s)
-        # With fewer kept alive, the pool would close and reopen connections all the time.
-        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
         self._timeout_s = timeout_s
-        http_client = anthropic.DefaultAioHttpClient(
-            limits=limits,
-            timeout=timeout,
-            trust_env=platform.trust_env,
-            # A redirect would carry the document, and every header, to whatever host the answer names.
-            follow_redirects=False,
-            event_hooks={"response": [record_arrival, *hears, bound_body]},
-        )
         self._platform = platform
-        self._client: anthropic.AsyncAnthropic = platform.sdk(max_retries=0, timeout=timeout, http_client=http_client)
+        http_client = bounded_client(timeout_s, connections=connections, trust_env=platform.trust_env, hears=hears)
+        self._client: anthropic.AsyncAnthropic = platform.sdk(
+            max_retries=0, timeout=timeout_for(timeout_s), http_client=http_client
+        )
         watch_sends(http_client, self._client.base_url, platform.named_by)
 
     async def close(self) -> None:
@@ -118,6 +81,21 @@ class ApiClient:
         return params | {"model": self._platform.model_id(params["model"])}
 
 
+def bounded_client(
+    timeout_s: float, *, connections: int, trust_env: bool, hears: Sequence[Hook] = ()
+) -> httpx2.AsyncClient:
+    """Make the transport under an SDK's client: whatever is read has a bound, and no redirect is followed."""
+    return anthropic.DefaultAioHttpClient(
+        # With fewer kept alive, the pool would close and reopen connections all the time.
+        limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
+        timeout=timeout_for(timeout_s),
+        trust_env=trust_env,
+        # A redirect would carry the document, and every header, to whatever host the answer names.
+        follow_redirects=False,
+        event_hooks={"response": [record_arrival, *hears, bound_body]},
+    )
+
+
 async def record_arrival(response: httpx2.Response) -> None:
     """Record when the headers of an answer were there; the body is still to come."""
     response.extensions[ARRIVED_AT] = time.perf_counter()
@@ -126,6 +104,14 @@ async def record_arrival(response: httpx2.Response) -> None:
 def arrived_at(response: httpx2.Response) -> float:
     """Return when the headers of an answer were there, by `time.perf_counter`."""
     return float(response.extensions[ARRIVED_AT])
+
+
+def lower_headers(response: httpx2.Response) -> dict[str, str]:
+    """Return the headers of an answer, with their names in lower case.
+
+    A look-up in the client's own headers goes through all headers, and so does each step of `items`: hence a dict.
+    """
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
 
 
 def timeout_for(timeout_s: float) -> httpx2.Timeout:
@@ -168,20 +154,25 @@ def failures_mapped(timeout_s: float) -> Iterator[Sending]:
 
 def status_failure(error: anthropic.APIStatusError, endpoint: Endpoint | None = None) -> Failure:
     """Make the failure of an error status."""
-    response = error.response
-    words = error.api_message or f"HTTP {error.status_code} without the API's error body"
-    if response.has_redirect_location:
-        words = f"a redirect to {redirect_target(response)}, which is not followed"
     failure = Failure(
         cause=Cause.STATUS,
         status=error.status_code,
         error_type=error.type and escape_control(error.type)[:LONGEST_WORD],
         error_code=error_code_of(error),
-        message=escape_control(words)[:LONGEST_MESSAGE],
-        retry_after_s=retry_after_s(response.headers),
+        message=error.api_message or "",
+        retry_after_s=retry_after_s(error.response.headers),
         api_request_id=error.request_id and escape_control(error.request_id)[:LONGEST_WORD],
-        limits=reported_limits(response.headers),
+        limits=reported_limits(error.response.headers),
     )
+    return told_failure(failure, error.response, endpoint)
+
+
+def told_failure(failure: Failure, response: httpx2.Response, endpoint: Endpoint | None) -> Failure:
+    """Complete the failure of an error status: whatever is the same whoever speaks."""
+    words = failure.message or f"HTTP {failure.status} without the API's error body"
+    if response.has_redirect_location:
+        words = f"a redirect to {redirect_target(response)}, which is not followed"
+    failure = replace(failure, message=escape_control(words[:LONGEST_MESSAGE])[:LONGEST_MESSAGE])
     if is_proxy_refusal(failure) and endpoint:
         return replace(failure, message=f"{endpoint.proxy_words} asks for a user and a password")
     return replace(failure, in_doubt=is_answer_lost(failure))

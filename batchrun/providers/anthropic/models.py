@@ -10,7 +10,7 @@ import httpx2
 from batchrun.catalog.lifecycle import Lifecycle, ModelCapabilities, ModelLife
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.client import ApiClient, Platform, answered_within, malformed, not_found
+from batchrun.providers.anthropic.client import ApiClient, answered_within, malformed, not_found
 from batchrun.providers.anthropic.errors import is_missing
 from batchrun.providers.anthropic.json_values import (
     EPOCH,
@@ -21,6 +21,7 @@ from batchrun.providers.anthropic.json_values import (
     request_id_in,
     word_in,
 )
+from batchrun.providers.anthropic.platform import Platform
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
 """What a model's name must look like to be put into a URL; other platforms' names have dots, colons and at signs."""

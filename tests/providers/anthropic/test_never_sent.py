@@ -11,7 +11,7 @@ from unsent_servers import Talk, hang_up, mute, no_tls, saying, self_signed, sta
 from batchrun.providers import AttemptError, NeverSent
 from batchrun.providers.anthropic.batches import AnthropicBatches
 from batchrun.providers.anthropic.models import AnthropicModels
-from batchrun.providers.anthropic.provider import AnthropicProvider
+from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.providers.anthropic.token_counter import AnthropicCounter
 from batchrun.reply import Cause, Failure
 
@@ -39,7 +39,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def send(timeout_s: float, *, max_tokens: int = 100) -> None:
-    provider = AnthropicProvider(timeout_s=timeout_s, concurrency=1)
+    provider = AnthropicFactory().make(timeout_s=timeout_s, concurrency=1)
     try:
         await provider.send(request(max_tokens=max_tokens))
     finally:

@@ -10,7 +10,6 @@ from aiohttp import web
 
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.provider import AnthropicFactory
-from batchrun.providers.anthropic.token_counter import AnthropicCounter
 from batchrun.reply import Cause, Failure
 from batchrun.request import Request
 from batchrun.simulator.faults.profiles import PROFILES
@@ -55,7 +54,9 @@ def counted(answer: Answer, *, path: str = "", timeout_s: float = 60.0) -> int |
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
             base_url = f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
-            return await told(AnthropicCounter(timeout_s=timeout_s, base_url=base_url, api_key="test"), PARAMS)
+            return await told(
+                AnthropicFactory(base_url=base_url, api_key="test").make_counter(timeout_s=timeout_s), PARAMS
+            )
         finally:
             await runner.cleanup()
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from batchrun.providers import AttemptError
+from batchrun.providers import AttemptError, TokenCounter
 from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.reply import Cause, Failure
 from batchrun.request import Request
@@ -33,7 +33,7 @@ PARAMS: dict[str, Any] = {
 }
 
 
-async def told(counter: AnthropicCounter, params: dict[str, Any]) -> int | Failure:
+async def told(counter: TokenCounter, params: dict[str, Any]) -> int | Failure:
     try:
         return await counter.count(Request.of(params))
     except AttemptError as error:

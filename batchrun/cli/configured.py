@@ -1,13 +1,12 @@
 """The providers that a job, or the project here, can ask."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from batchrun.errors import UsageProblem
 from batchrun.job.load import JobFile
-from batchrun.job.problems import JobFileError
+from batchrun.job.problems import JobFileError, did_you_mean
 from batchrun.job.project import read_project
 from batchrun.job.project_root import root_here
 from batchrun.job.provider_sections import TYPES, ProviderSection
@@ -21,9 +20,8 @@ class Configured:
 
     name: str
     section: ProviderSection
-    models: Mapping[str, str]
-    """The models that a job asks there, by engine name, each with its name there; none without a job."""
-    is_default: bool
+    models: Sequence[str]
+    """The engine names of the models that a job may ask there, in order; none without a job."""
 
 
 def providers_of(job: JobFile | None) -> Providers:
@@ -31,32 +29,29 @@ def providers_of(job: JobFile | None) -> Providers:
     if job:
         return prices_of(job, today=utc_today()).providers
     project = read_project(root_here(Path.cwd()))
-    if project.problems or project.unreadable:
-        if project.problems:
-            raise JobFileError(project.problems, file=project.problems[0].file)
+    if project.problems:
+        raise JobFileError(project.problems, file=project.problems[0].file)
+    if project.unreadable:
         raise UsageProblem(f"{project.path} {project.unreadable}.", hint="correct the file, or name a job file")
     return common_prices(today=utc_today()).known_to(project.spec.providers_of(None, {})).providers
 
 
 def configured(providers: Providers, job: JobFile | None) -> list[Configured]:
-    """List the default provider, those of the job's models, and all that have a section."""
-    model = job and job.spec.model
-    asked = [model.name, *model.fallbacks, *(job.spec.tune.models or ())] if job and model else []
-    found: dict[str, dict[str, str]] = {providers.default: {}}
-    for one in asked:
-        name, there = providers.split(one)
-        found.setdefault(name, {})[one] = there
-    found |= {name: {} for name in providers.sections if name not in found}
+    """List the default provider first, then those of the job's models, and all that have a section."""
+    asked = dict.fromkeys(
+        [job.spec.model.name, *job.spec.model.fallbacks, *(job.spec.tune.models or ())] if job else ()
+    )
+    whose = {model: providers.split(model)[0] for model in asked}
     return [
-        Configured(name, providers.section(name), models, name == providers.default) for name, models in found.items()
+        Configured(name, providers.section(name), [model for model in whose if whose[model] == name])
+        for name in dict.fromkeys([providers.default, *whose.values(), *providers.sections])
     ]
 
 
-def refuse_unknown(providers: Providers, wanted: Sequence[str]) -> None:
+def refuse_unknown(providers: Providers, wanted: Iterable[str]) -> None:
     """Raise UsageProblem for a name that is no provider's."""
-    known = [*dict.fromkeys([*providers.sections, *TYPES])]
     for name in wanted:
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
-            meant = f"did you mean {close[0]}? " if close else ""
+        if name not in (known := {*providers.sections, *TYPES}):
+            close = did_you_mean(name, known)
+            meant = f"did you mean {close}? " if close else ""
             raise UsageProblem(f'there is no provider "{name}".', hint=f"{meant}see them: batchrun providers")

@@ -24,7 +24,7 @@ from batchrun.job.load import JobFile
 from batchrun.job.provider_sections import ANTHROPIC
 from batchrun.planning.api_lookups import NO_MODELS
 from batchrun.providers import AttemptError, ModelDirectory
-from batchrun.providers.anthropic.credential import mend_key
+from batchrun.providers.anthropic.credential import Finding, mend_key
 from batchrun.providers.anthropic.endpoint import VARIABLE, Endpoint, trusted_certificates
 from batchrun.providers.anthropic.errors import is_missing, is_unknown_model
 from batchrun.providers.anthropic.models import AnthropicModels
@@ -78,8 +78,12 @@ def credential(subject: Subject) -> Iterator[Check]:
         return
     section, usual = subject.providers.section(ANTHROPIC), factory_of(subject).endpoint().is_default
     for one in credential_of(section, is_default_address=usual):
-        verdict = Verdict.BROKEN if one.fatal else Verdict.WARNING if one.fix else Verdict.OK
-        yield Check("credential", verdict, one.words, one.fix)
+        yield Check("credential", verdict_of(one), one.words, one.fix)
+
+
+def verdict_of(finding: Finding) -> Verdict:
+    """Say whether a credential is in order."""
+    return Verdict.BROKEN if finding.fatal else Verdict.WARNING if finding.fix else Verdict.OK
 
 
 def api(subject: Subject) -> Iterator[Check]:
@@ -88,7 +92,7 @@ def api(subject: Subject) -> Iterator[Check]:
         why = "--offline" if subject.offline else "something above is broken"
         yield Check("api", Verdict.SKIPPED, f"not asked for clock, models and limits: {why}")
         return
-    names, learned = [*subject.models(ANTHROPIC)], None
+    names, learned = [*subject.models.get(ANTHROPIC, ())], None
     with suppress(BatchrunError), Ledger.read(subject.ledger) as ledger:  # the check of the ledger tells what is wrong
         recent = [] if subject.chain else recent_models(ledger, runs=RECENT_RUNS, most=MOST_MODELS)
         names = names or [name for name in recent if subject.providers.split(name)[0] == ANTHROPIC]
@@ -96,7 +100,7 @@ def api(subject: Subject) -> Iterator[Check]:
     directory = factory_of(subject).make_models(timeout_s=TIMEOUT_S)
     yield from asyncio.run(ask(directory, names, subject))
     yield from clock(directory.heard)
-    if subject.chain and subject.models(ANTHROPIC):
+    if subject.chain and subject.chain.models[0].price.name in names:
         yield from limits(subject.chain.models[0].limits, reported_limits(directory.heard), learned)
 
 

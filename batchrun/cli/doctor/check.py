@@ -1,6 +1,6 @@
 """What is checked, and the result of a check."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -52,26 +52,25 @@ class Subject:
     chain: ModelChain | None = None
     native: set[TextClass] = field(default_factory=set)
     """The kinds of documents that are sent as the files that they are."""
-    wanted: Sequence[str] = ()
+    wanted: Collection[str] = ()
     """The providers that the person names; none for those of the job, or for the usual one."""
     providers: Providers = field(default_factory=Providers)
     broken: set[str] = field(default_factory=set)
     """The names of the checks that found something broken."""
 
-    def models(self, provider: str) -> dict[str, str]:
-        """Return the models of the job at a provider, by engine name, each with its name there."""
-        names = (
-            {model.price.name: self.providers.split(model.price.name) for model in self.chain.models}
-            if self.chain
-            else {}
-        )
-        return {name: there for name, (whose, there) in names.items() if whose == provider}
+    @property
+    def models(self) -> dict[str, dict[str, str]]:
+        """The models of the job by provider and engine name, each with its name at the provider."""
+        found: dict[str, dict[str, str]] = {}
+        for model in self.chain.models if self.chain else ():
+            name, there = self.providers.split(model.price.name)
+            found.setdefault(name, {})[model.price.name] = there
+        return found
 
     @property
-    def asked(self) -> list[str]:
+    def asked(self) -> Collection[str]:
         """The providers that are asked: those that the person names, those of the job's models, or the usual one."""
-        models = [model.price.name for model in self.chain.models] if self.chain else []
-        return [*dict.fromkeys(self.wanted or [self.providers.split(name)[0] for name in models])] or [ANTHROPIC]
+        return self.wanted or self.models.keys() or [ANTHROPIC]
 
     @property
     def ledger(self) -> Path:

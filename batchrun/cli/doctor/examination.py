@@ -1,6 +1,6 @@
 """All checks of `doctor`, in order."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 
@@ -18,7 +18,7 @@ CHECKS = (packages, vocabulary, prices, job_file, documents, ledger, output, pro
 
 
 def examine(
-    path: Path | None, given_ledger: Path | None, *, offline: bool, today: date, wanted: Sequence[str] = ()
+    path: Path | None, given_ledger: Path | None, *, offline: bool, today: date, wanted: Collection[str] = ()
 ) -> list[Check]:
     """Check everything around a job, or around the models of the project's last runs; nothing is sent if `offline`.
 

@@ -4,9 +4,9 @@ import asyncio
 import shlex
 from collections.abc import Iterator
 
-from batchrun.cli.doctor.api import TRUST
+from batchrun.cli.doctor.api import TRUST, verdict_of
 from batchrun.cli.doctor.check import Check, Subject, Verdict
-from batchrun.errors import BatchrunError, EnvironmentProblem
+from batchrun.errors import BatchrunError
 from batchrun.execution.failure_messages import fatal_problem
 from batchrun.execution.retry_policy import FailureKind, kind_of
 from batchrun.job.provider_sections import ANTHROPIC, ProviderSection
@@ -25,14 +25,14 @@ NO_MODEL = "batchrun-doctor"
 
 
 def providers(subject: Subject) -> Iterator[Check]:
-    """Check each provider that the person names, or that a model of the job has."""
+    """Check the way to each provider, and ask each about the models of the job there."""
     for name in subject.asked:
         if name != ANTHROPIC:
             yield from check_provider(name, subject)
 
 
 def check_provider(name: str, subject: Subject) -> Iterator[Check]:
-    """Check the way to one provider, and ask the provider about each of the job's models there."""
+    """Check one provider. What is said of a failure is the same as in a run, with what mends the failure here."""
     section = subject.providers.section(name)
     try:
         factory = factory_of(section)
@@ -40,16 +40,14 @@ def check_provider(name: str, subject: Subject) -> Iterator[Check]:
         yield Check(name, Verdict.OK, f"{section.type} at {endpoint.words}")
         factory.check()
     except BatchrunError as problem:
-        mends = mend_credential(section) if isinstance(problem, EnvironmentProblem) else None
-        yield Check(name, Verdict.BROKEN, str(problem), problem.hint or mends)
+        yield Check(name, Verdict.BROKEN, str(problem), problem.hint or mend_credential(section))
         return
     for one in credential_of(section):
-        verdict = Verdict.BROKEN if one.fatal else Verdict.WARNING if one.fix else Verdict.OK
-        yield Check(name, verdict, one.words, one.fix)
+        yield Check(name, verdict_of(one), one.words, one.fix)
     if subject.offline:
         yield Check(name, Verdict.SKIPPED, "not asked: --offline")
         return
-    for engine, there in (subject.models(name) or {"": NO_MODEL}).items():
+    for engine, there in subject.models.get(name, {"": NO_MODEL}).items():
         failure = asyncio.run(free_call(factory, section, there))
         yield judged(engine, failure, name, section, endpoint)
 
@@ -95,4 +93,4 @@ def judged(engine: str, failure: Failure | None, name: str, section: ProviderSec
         fix = TRUST
     else:
         fix = f"curl -sSI {shlex.quote(endpoint.base_url)}"
-    return Check(name, Verdict.BROKEN, f"{fatal_problem(failure)}", fix)
+    return Check(name, Verdict.BROKEN, str(fatal_problem(failure)), fix)

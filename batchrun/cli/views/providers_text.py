@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from batchrun.catalog.money import spent_and_held
-from batchrun.catalog.provider_prices import row_name
 from batchrun.cli.configured import Configured
 from batchrun.cli.next_command import as_called, command
 from batchrun.cli.views.format import iso, labelled
@@ -45,12 +44,12 @@ def show_providers(
     terminal: Terminal,
 ) -> None:
     """Print a passage for each provider, or one JSON object; the last line says what to type next."""
-    told = [provider_as_json(one, [use for use in uses if providers.split(use.model)[0] == one.name]) for one in found]
+    by_name = {one.name: [use for use in uses if providers.split(use.model)[0] == one.name] for one in found}
+    told = [{"default": not at, **provider_as_json(one, by_name[one.name])} for at, one in enumerate(found)]
     asked = next((one for one in told if one["problem"]), told[0])["name"]
     asking = command("doctor", job, ["--provider", asked])
     if terminal.json:
-        shown = {"v": 1, "simulated": simulated, "providers": told, "next": asking}
-        terminal.result(readable_json(shown, indent=2))
+        terminal.result(readable_json({"v": 1, "simulated": simulated, "providers": told, "next": asking}, indent=2))
         return
     if simulated:
         terminal.result(terminal.styled("SIMULATED: none of this was paid", sys.stdout, fg="yellow"))
@@ -71,13 +70,12 @@ def passage(one: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if one["problem"]:
         yield "problem", f"{one['problem']}\n{as_called(one['hint'] or '')}".rstrip()
     for words in one["credential"]:
-        yield "proof", words
+        yield "access", words
     yield "can", ", ".join([*(words for key, words in WORDS.items() if can[key]), f"{size(can['max_body'])} a request"])
     if missing := [words for key, words in WORDS.items() if not can[key]]:
         yield "lacks", ", ".join(missing)
     if one["models"]:
-        without = {name: " (without structured output)" for name in one["unstructured"] if can["structured_output"]}
-        yield "models", ", ".join(name + without.get(name, "") for name in one["models"])
+        yield "models", ", ".join(one["models"])
     spent, held = (round(one[name] * 1e9) for name in ("today_usd", "today_held_usd"))
     yield "used", f"last {one['last_at']}; today {spent_and_held(spent, held)}" if one["last_at"] else "never"
 
@@ -93,19 +91,16 @@ def provider_as_json(one: Configured, uses: Sequence[ModelUse]) -> dict[str, Any
         found = credential_of(one.section, is_default_address=endpoint.is_default)
     except BatchrunError as error:
         problem = error
-    rows = {name: row_name(there, one.section) for name, there in one.models.items()}
     last_at = max((use.last_at for use in uses), default=None)
     return {
         "name": one.name,
         "type": one.section.type,
-        "default": one.is_default,
         "address": address,
         "credential": [finding.words for finding in found],
         "problem": problem and str(problem),
         "hint": problem and problem.hint,
         "can": asdict(capabilities_of(one.section)),
         "models": list(one.models),
-        "unstructured": [name for name in rows if not capabilities_of(one.section, rows[name]).structured_output],
         "last_at": iso(last_at) or None,
         "today_usd": sum(use.cost_nusd for use in uses) / 1e9,
         "today_held_usd": sum(use.held_nusd for use in uses) / 1e9,

@@ -29,7 +29,7 @@ def report(folder: Path, job: str, project: str = "") -> str:
 
 
 def first_problem(report: str) -> tuple[str, str]:
-    lines = report.split("\n\n")[0].split("\n")
+    lines = report.split("\n\n", maxsplit=1)[0].split("\n")
     return lines[0].removeprefix("error: "), lines[-1].partition("= help: ")[2]
 
 

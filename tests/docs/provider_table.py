@@ -40,10 +40,11 @@ def table() -> str:
         [words, *("yes" if getattr(able, key) else "no" for able in found.values())] for key, words in ROWS.items()
     ]
     lines.append(["largest request", *(f"{able.max_body // 10**6} MB" for able in found.values())])
-    lines.append(
-        ["requests of a batch", *(f"{able.min_batch_requests:,} to {able.max_batch_requests:,}" if able.batches else "no"
-                                  for able in found.values())]
-    )  # fmt: skip
+    sizes = (
+        f"{able.min_batch_requests:,} to {able.max_batch_requests:,}" if able.batches else "no"
+        for able in found.values()
+    )
+    lines.append(["requests of a batch", *sizes])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
 
 

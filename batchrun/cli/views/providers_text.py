@@ -22,15 +22,10 @@ from batchrun.store.reports.costs import ModelUse
 from batchrun.wording import size
 
 WORDS = {
-    "batches": "batches",
-    "counts_tokens": "counts tokens",
-    "limit_headers": "tells the rate limits",
-    "structured_output": "structured output",
-    "pdf": "PDF",
-    "cache": "prompt cache",
-    "models_api": "tells of its models",
-    "files": "keeps files",
-}
+    "batches": "batches", "counts_tokens": "counts tokens", "limit_headers": "tells the rate limits",
+    "structured_output": "structured output", "pdf": "PDF", "cache": "prompt cache",
+    "models_api": "tells of its models", "files": "keeps files",
+}  # fmt: skip
 """What a provider can do, in the words of the list."""
 
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, Strict, Validati
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from batchrun.catalog.price import MOST_TOOL_PROMPT, Band, ModelPrice, PublishedLimits, Rates, Tokenizer
-from batchrun.catalog.provider_prices import row_at
+from batchrun.catalog.provider_prices import row_at, row_name
 from batchrun.errors import Refused, UsageProblem
 from batchrun.job.providers import Providers
 
@@ -75,11 +75,15 @@ class PriceTable:
 
     def hint_for(self, name: str) -> str:
         """Say what to do about a name that the table does not have: a wrong name is likelier than a missing row."""
-        close = difflib.get_close_matches(name, self.prices, n=1)
+        provider, there = self.providers.split(name)
+        section = self.providers.section(provider)
+        row = row_name(there, section)
+        close = difflib.get_close_matches(row, self.prices, n=1)
         meant = f"did you mean {close[0]}? " if close else ""
+        free = " A server of your own costs nothing with free = true in its section." if section.type == "openai" else ""
         return (
-            f'{meant}For a model that {self.source} of {self.date} lacks, add a [[model]] row with names = ["{name}"]'
-            ' to a file of prices, and name the file in the job: [budget] prices_file = "prices.toml"'
+            f'{meant}For a model that {self.source} of {self.date} lacks, add a [[model]] row with names = ["{row}"]'
+            f' to a file of prices, and name the file in the job: [budget] prices_file = "prices.toml".{free}'
         )
 
 

@@ -39,12 +39,31 @@ class Factory(Protocol):
         ...
 
 
-def factory_of(section: ProviderSection) -> Factory:
-    """Return what makes the clients of a provider. Raises EnvironmentProblem for a type whose extra is missing."""
+def factory_of(section: ProviderSection, simulator: str | None = None) -> Factory:
+    """Return what makes the clients of a provider, or of a simulator in its place, at this address.
+
+    Raises EnvironmentProblem for a type whose extra is missing.
+    """
     match section.type:
+        case "openai":
+            try:
+                from batchrun.providers.openai.provider import OpenAIFactory
+            except ImportError as error:
+                raise missing_extra("openai") from error
+            return OpenAIFactory(section, simulator)
+        case _ if simulator:
+            from batchrun.providers.anthropic.provider import AnthropicFactory
+
+            return AnthropicFactory(base_url=simulator, api_key="simulated")
         case "anthropic":
             from batchrun.providers.anthropic.provider import AnthropicFactory
 
             return AnthropicFactory.of(section)
         case other:
             raise EnvironmentProblem(f"providers of type {other} cannot be asked yet.")
+
+
+def missing_extra(name: str) -> EnvironmentProblem:
+    """Make the error of a provider whose extra is missing."""
+    command = f'pip install "batchrun-documents[{name}]"'
+    return EnvironmentProblem(f"this provider needs packages that are not installed: the extra {name}.", hint=command)

@@ -80,7 +80,7 @@ class PriceTable:
         row = row_name(there, section)
         close = difflib.get_close_matches(row, self.prices, n=1)
         meant = f"did you mean {close[0]}? " if close else ""
-        free = " A server of your own costs nothing with free = true in its section." if section.type == "openai" else ""
+        free = " A server of your own has free = true in its section." if section.type == "openai" else ""
         return (
             f'{meant}For a model that {self.source} of {self.date} lacks, add a [[model]] row with names = ["{row}"]'
             f' to a file of prices, and name the file in the job: [budget] prices_file = "prices.toml".{free}'

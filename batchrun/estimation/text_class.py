@@ -112,9 +112,9 @@ _FACTORS: dict[Tokenizer, dict[TextClass, Interval]] = {
 def factor(tokenizer: Tokenizer, kind: TextClass) -> Interval:
     """Give a model's tokens per cl100k token.
 
-    Claude's are from measurements against an offline reconstruction of Claude's tokenizers, old (to 4.6) / new (4.7 and later):
-    English legal prose 1.08 / 1.54, markdown 1.17 / 1.60, German 1.24 / 1.71, French 1.15 / 1.38, Spanish 1.17 / 1.46;
-    Python 1.26 / 1.61, JSON 1.19 to 1.22 / 1.42 to 1.66; CSV of numbers 1.00 / 1.00, logs 1.10 / 1.25; Russian 0.80,
+    Claude's are from measurements against an offline reconstruction of the tokenizers, old (to 4.6) / new (4.7 and
+    later): English legal prose 1.08 / 1.54, markdown 1.17 / 1.60, German 1.24 / 1.71, French 1.15 / 1.38, Spanish
+    1.17 / 1.46; Python 1.26 / 1.61, JSON 1.19 to 1.22 / 1.42 to 1.66; CSV of numbers 1.00 / 1.00, logs 1.10 / 1.25; Russian 0.80,
     Chinese 0.94, Japanese 0.80, Korean 1.07, Arabic 0.93, Hindi 0.69 with both. Recorded replies of 4.x models over
     English prompts of 3,000 tokens gave 1.13. The bounds span the class; nothing measured was above 1.75.
 

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from os import environ
 from pathlib import Path
 
+from batchrun.errors import EnvironmentProblem
+from batchrun.job.provider_sections import ProviderSection
+from batchrun.masking import keep_secret
+
 KINDS = {
     "ANTHROPIC_API_KEY": "API key",
     "ANTHROPIC_AUTH_TOKEN": "auth token",
@@ -64,3 +68,21 @@ def mend_key(*, with_another: bool = False) -> str:
     """Return the command that asks for a key, or that takes out of the key what is no part of a key."""
     given = next((name for name in SECRETS if environ.get(name)), None)
     return CLEAN.format(given) if given and not with_another else ENTER.format(given or SECRETS[0])
+
+
+def key_of(section: ProviderSection, *usual: str) -> str | None:
+    """Return the key in the variable that `api_key_env` names, or else in one of the usual ones.
+
+    Returns None where no variable is named, and none of the usual ones is set. Raises EnvironmentProblem where the
+    named one is not set, and for a key that no header takes.
+    """
+    named = section.api_key_env
+    name = named or next((one for one in usual if environ.get(one)), "")
+    key = environ.get(name)
+    if named:
+        keep_secret(named)
+        if not key:
+            raise EnvironmentProblem(f"api_key_env names {named}, which is not set.", hint=ENTER.format(named))
+    if key and not (key.isascii() and key.isprintable()):
+        raise EnvironmentProblem(f"{name} has characters in it that no key has.", hint=CLEAN.format(name))
+    return key

@@ -114,9 +114,9 @@ def factor(tokenizer: Tokenizer, kind: TextClass) -> Interval:
 
     Claude's are from measurements against an offline reconstruction of the tokenizers, old (to 4.6) / new (4.7 and
     later): English legal prose 1.08 / 1.54, markdown 1.17 / 1.60, German 1.24 / 1.71, French 1.15 / 1.38, Spanish
-    1.17 / 1.46; Python 1.26 / 1.61, JSON 1.19 to 1.22 / 1.42 to 1.66; CSV of numbers 1.00 / 1.00, logs 1.10 / 1.25; Russian 0.80,
-    Chinese 0.94, Japanese 0.80, Korean 1.07, Arabic 0.93, Hindi 0.69 with both. Recorded replies of 4.x models over
-    English prompts of 3,000 tokens gave 1.13. The bounds span the class; nothing measured was above 1.75.
+    1.17 / 1.46; Python 1.26 / 1.61, JSON 1.19 to 1.22 / 1.42 to 1.66; CSV of numbers 1.00 / 1.00, logs 1.10 / 1.25;
+    Russian 0.80, Chinese 0.94, Japanese 0.80, Korean 1.07, Arabic 0.93, Hindi 0.69 with both. Recorded replies of 4.x
+    models over English prompts of 3,000 tokens gave 1.13. The bounds span the class; nothing measured was above 1.75.
 
     Models with the new tokenizer see large images, up to 4,784 tokens, and the others up to 1,568 (vision page). Pages
     were measured at 1,575 for both; the new ones' bound leaves room for pages that are rendered larger.

@@ -75,15 +75,18 @@ class PriceTable:
 
     def hint_for(self, name: str) -> str:
         """Say what to do about a name that the table does not have: a wrong name is likelier than a missing row."""
-        provider, there = self.providers.split(name)
-        section = self.providers.section(provider)
+        (known, there), (provider, slash, _) = self.providers.split(name), name.partition("/")
+        section = self.providers.section(known)
         row = row_name(there, section)
         close = difflib.get_close_matches(row, self.prices, n=1)
         meant = f"did you mean {close[0]}? " if close else ""
-        free = " A server of your own has free = true in its section." if section.type == "openai" else ""
+        if slash and known != provider:
+            meant += f'If "{provider}" is a provider, write [providers.{provider}] with its type and its base_url. '
+        elif section.base_url:
+            meant += "If the server is your own, write free = true in its section. "
         return (
             f'{meant}For a model that {self.source} of {self.date} lacks, add a [[model]] row with names = ["{row}"]'
-            f' to a file of prices, and name the file in the job: [budget] prices_file = "prices.toml".{free}'
+            ' to a file of prices, and name the file in the job: [budget] prices_file = "prices.toml"'
         )
 
 

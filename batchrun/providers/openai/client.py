@@ -115,5 +115,7 @@ def _words(body: object) -> str:
     if isinstance(body, str):
         return "" if body.startswith("<") else body
     fields = fields_in(body)
-    words = next((fields[name] for name in ("message", "detail") if fields.get(name)), "")
-    return words if isinstance(words, str) else json.dumps(words)
+    words = next((fields[name] for name in ("message", "detail") if fields.get(name)), None)
+    if isinstance(words, list):  # of faults, as FastAPI writes them
+        words = fields_in(words[0]).get("msg")
+    return words if isinstance(words, str) else ""

@@ -24,6 +24,7 @@ from batchrun.request import Request
 KEY, MINE = "sk-proj-0123456789abcdef", "mine-0123456789abcdef"
 ELSEWHERE = "http://127.0.0.1:9/v1"
 KINDS = FailureKind
+NO_WORDS = "HTTP {} without the API's error body"
 REQUEST = Request.of({"model": "m", "max_tokens": 5, "messages": [{"role": "user", "content": "ü\ud800"}]})
 COMPLETION = {"choices": [{"finish_reason": "stop", "message": {"content": "{}"}}]}
 
@@ -177,12 +178,12 @@ def said(words: str, kind: str, code: object = None) -> dict[str, Any]:
          KINDS.REJECTED, "Bad.", None),
         (404, {"error": "model 'x' not found"}, KINDS.NOT_FOUND, "model 'x' not found", None),
         (404, {"detail": "Not Found"}, KINDS.NOT_FOUND, "Not Found", None),
-        (422, {"detail": [{"msg": "no"}]}, KINDS.REJECTED, '[{"msg": "no"}]', None),
-        (502, "<html>Bad</html>", KINDS.SILENT, "HTTP 502 without the API's error body", None),
+        (422, {"detail": [{"msg": "no"}]}, KINDS.REJECTED, "no", None),
+        (502, "<html>Bad</html>", KINDS.SILENT, NO_WORDS.format(502), None),
         (500, "Internal Server Error", KINDS.SILENT, "Internal Server Error", None),
-        (500, "", KINDS.SILENT, "HTTP 500 without the API's error body", None),
-        (400, [1], KINDS.REJECTED, "HTTP 400 without the API's error body", None),
-        (400, {"error": {"message": {"a": 1}, "code": ["x"], "type": 7}}, KINDS.REJECTED, '{"a": 1}', None),
+        (500, "", KINDS.SILENT, NO_WORDS.format(500), None),
+        (400, [1], KINDS.REJECTED, NO_WORDS.format(400), None),
+        (400, {"error": {"message": {"a": 1}, "code": ["x"], "type": 7}}, KINDS.REJECTED, NO_WORDS.format(400), None),
     ],
 )  # fmt: skip
 def test_what_an_error_means(status: int, body: Any, kind: FailureKind, words: str, code: str | None) -> None:

@@ -26,6 +26,7 @@ SPEND_STOPS = frozenset({
     # The rest is documented by gateways and by the APIs that they imitate: LiteLLM, LangWatch, Glean, OpenAI.
     "budget_exceeded", "key_budget_exceeded", "spend_limit_exceeded", "organization_spend_limit_exceeded",
     "project_spend_limit_exceeded", "credit_balance_exhausted", "insufficient_quota", "billing_hard_limit_reached",
+    "billing_not_active",
 })  # fmt: skip
 """The types and codes by which the API or a gateway refuses to spend, whatever the status is."""
 SPEND_STOP_STATUSES = frozenset({402, 412})
@@ -47,8 +48,10 @@ DOCUMENT_MESSAGES = ("prompt is too long", "input length and `max_tokens` exceed
 TOO_LARGE_IMAGES = "image_dimensions_too_large"
 """The code by which the API refuses the pixels of one document."""
 CONTENT_MESSAGES = ("output blocked by content filtering", "content policy violation")
-CONTENT_TYPES = frozenset({"content_filter", "content_policy_violation", "contentpolicyviolationerror"})
-"""How the API and gateways say that they do not like the words of this one request."""
+CONTENT_TYPES = frozenset(
+    {"content_filter", "content_policy_violation", "contentpolicyviolationerror", "invalid_prompt"}
+)
+"""How the API, OpenAI and gateways say that they do not like the words of this one request."""
 MODEL_FAILURES = frozenset({"ModelErrorException", "ModelStreamErrorException"})
 RAMP_LIMIT = "ramp_limit_exceeded"
 FILE_EXPIRED = "file_expired"

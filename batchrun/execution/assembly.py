@@ -27,16 +27,27 @@ def stream_executor(
     context: RunContext, setup: SendSetup, client: Provider, *, clock: Callable[[], float]
 ) -> StreamExecutor:
     """Make the executor that streams what is pending. The `clock` is the loop's."""
-    counters = UsageCounters()
+    counters, models = UsageCounters(), setup.chain.models
+    rate_limiters: dict[str, RateLimiter] = {}
+    for one in models:  # models that share their limits share a rate limiter
+        if one.price.bucket not in rate_limiters:
+            rate_limiters[one.price.bucket] = RateLimiter(one.limits, clock=clock, counters=counters)
     channels = [
-        model_channel(number, context, setup, counters, clock=clock) for number in range(len(setup.chain.models))
+        model_channel(number, context, setup, counters, rate_limiters[one.price.bucket], clock=clock)
+        for number, one in enumerate(models)
     ]
     attempts = Attempts(context, setup, channels, client)
     return StreamExecutor(context, setup, attempts, UsageFlush(context, counters, channels))
 
 
 def model_channel(
-    number: int, context: RunContext, setup: SendSetup, counters: UsageCounters, *, clock: Callable[[], float]
+    number: int,
+    context: RunContext,
+    setup: SendSetup,
+    counters: UsageCounters,
+    rate_limiter: RateLimiter,
+    *,
+    clock: Callable[[], float],
 ) -> ModelChannel:
     """Make the channel of one model of the chain. The `clock` is the loop's."""
     chain_model = setup.chain.models[number]
@@ -44,7 +55,8 @@ def model_channel(
         model_no=number,
         chain_model=chain_model,
         estimator=setup.estimator_on(Route.STREAM, chain_model.price),
-        rate_limiter=RateLimiter(chain_model.limits, clock=clock, counters=counters),
+        rate_limiter=rate_limiter,
+        counted_as=" + ".join(setup.chain.sharing(chain_model)),
         slots=Slots(
             setup.concurrency,
             first=max(FIRST, (chain_model.limits.concurrency or 0) // 2),

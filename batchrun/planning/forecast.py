@@ -127,7 +127,7 @@ class Forecaster:
             evidence=evidence,
             before=last_estimate(self.ledger, spec.job.name),
             duration=options.duration,
-            unsettled_s=self._unsettled_s(options.duration, in_batches=counts.get(Kind.IN_BATCH, 0)),
+            unsettled_s=self._unsettled_s(options.duration, later, in_batches=counts.get(Kind.IN_BATCH, 0)),
             choice=choice,
             chosen=chosen,
             forecasts=options.forecasts,
@@ -194,13 +194,13 @@ class Forecaster:
     def _options(self, later: LaterModels | None) -> Options:
         """Forecast every route, with and without the prompt cache."""
         estimate = self._estimates.of(self.estimator)
-        duration = self._streaming(estimate)
+        duration = self._streaming(estimate, later)
         ways, caching = list[Forecast](), dict[Route, Caching]()
         for plain in forecasts(estimate, duration, max_queued=self.job.spec.batch.max_queued, turns=self._turns):
             facts = self._circumstances(plain)
             decided = caching[plain.route] = decide_caching(self.job.spec.prompt.cache, facts)
             possible = if_cached(decided, facts)
-            ways += [plain, self._cached(plain, possible)] if possible else [plain]
+            ways += [plain, self._cached(plain, possible, later)] if possible else [plain]
         whole = [replace(one, estimate=self._with_merging(self._with_later(one.estimate, later))) for one in ways]
         return Options(forecasts=tuple(whole), caching=caching, duration=duration)
 
@@ -217,14 +217,14 @@ class Forecaster:
             measured=measured_hit_rate(self.ledger, self.job.spec.job.name, in_batches=batched),
         )
 
-    def _cached(self, plain: Forecast, caching: Caching) -> Forecast:
+    def _cached(self, plain: Forecast, caching: Caching, later: LaterModels | None) -> Forecast:
         """Return the forecast of the same route with the cache."""
         estimate = self._estimates.of(self._by(plain.route), caching=caching)
         seconds, duration = plain.seconds, plain.duration
         if plain.route is Route.STREAM:  # tokens that are read from the cache do not count to the limit
             read = estimate.requests * caching.tokens.mean * caching.hit_rate.mean + self._estimates.read_again(caching)
             counted = replace(estimate, input=estimate.input.times(1 - read / max(estimate.input.mean, read, 1.0)))
-            duration = self._streaming(counted)
+            duration = self._streaming(counted, later)
             seconds = duration.seconds
         saving = caching.saving(self.estimator.price.rates)
         return replace(plain, estimate=estimate, seconds=seconds, duration=duration, caching=caching, saving=saving)
@@ -285,14 +285,21 @@ class Forecaster:
             max_tokens=self.job.spec.model.max_tokens,
         )
 
-    def _unsettled_s(self, duration: Duration, *, in_batches: int) -> float:
+    def _unsettled_s(self, duration: Duration, later: LaterModels | None, *, in_batches: int) -> float:
         """Forecast how long streaming would take if it had to send the requests in batches too."""
         if not in_batches:
             return duration.seconds
-        return self._streaming(self._estimates.of(self.estimator, Subset(which=Which.AWAITED))).seconds
+        return self._streaming(self._estimates.of(self.estimator, Subset(which=Which.AWAITED)), later).seconds
 
-    def _streaming(self, estimate: Estimate) -> Duration:
-        return expected_duration(estimate, self.chain.models[0].limits, concurrency=self.job.spec.run.most_concurrent)
+    def _streaming(self, own: Estimate, later: LaterModels | None) -> Duration:
+        """Forecast the time in the limits of the first model, on which later models of a cascade may draw too."""
+        first, *others = self.chain.models
+        if later:
+            reach = reaching(later.shares, later.standing, documents=own.documents)[1:]
+            for one, estimator, asked in zip(others, later.estimators, reach, strict=True):
+                if one.shares_limits(first):
+                    own = own.with_further(self._estimates.of(estimator), asked.mean)
+        return expected_duration(own, first.limits, concurrency=self.job.spec.run.most_concurrent)
 
     def _already_approved(self, run: Run | None, counts: Mapping[Kind, int]) -> bool:
         """Whether the open run was approved for as many documents, and no cap of the run was lowered since."""

@@ -39,6 +39,15 @@ class ChainModel:
         """What the model takes, where a job asks by a tool."""
         return self.price.tool_choice(self.thinking)
 
+    @property
+    def name(self) -> str:
+        """The name of the model."""
+        return self.price.name
+
+    def shares_limits(self, other: "ChainModel") -> bool:
+        """Whether the requests to both models draw on the same rate limits."""
+        return self.price.bucket == other.price.bucket
+
     def request(self, first: Request) -> Request:
         """Make the same request to this model. The bytes are the same every time."""
         if first.model == self.price.name:
@@ -63,12 +72,21 @@ class ModelChain:
     """What an answer must have, unless it is the last model's. None if the chain is no cascade."""
 
     def with_learned_limits(self, learned: Callable[[str], LearnedLimits | None]) -> "ModelChain":
-        """Return the chain with what earlier runs learnt of the limits of its models, by the model's name."""
-        models = (
-            replace(chain_model, limits=chain_model.limits.with_learned(learned(chain_model.price.name)))
-            for chain_model in self.models
-        )
+        """Return the chain with what earlier runs learnt of the limits of its models, by the model's name.
+
+        Of models that share their limits the latest rates count for all of them, and each has its own concurrency.
+        """
+        models = []
+        for one in self.models:
+            found = filter(None, map(learned, self.sharing(one)))
+            latest, own = max(found, key=lambda each: (any(each.rates), each.learnt_at), default=None), learned(one.name)
+            limits = one.limits.with_learned(latest)
+            models.append(replace(one, limits=replace(limits, concurrency=own.concurrency if own else None)))
         return replace(self, models=tuple(models))
+
+    def sharing(self, model: ChainModel) -> list[str]:
+        """Return the names of all models that share a model's rate limits, the model included."""
+        return [one.name for one in self.models if one.shares_limits(model)]
 
     def requests(self, first: Request) -> tuple[Request, ...]:
         """Make the same request to every model of the chain, from the request to the first model."""
@@ -132,7 +150,7 @@ def make_model_chain(
     """Put a job's models in order. Raises Refused for a model without a price, UnsuitedModel for what a model refuses.
 
     A fallback model is never a reason to refuse: it drops the parameters that it does not take. `limits` are the first
-    model's.
+    model's, and those of all models that share them.
     """
     first, *others = [prices.model(name) for name in (model.name, *model.fallbacks)]
     wanted = [(model, first), *((suited(model, price), price) for price in others)]
@@ -143,10 +161,11 @@ def make_model_chain(
         raise UnsuitedModel(problems)
     own = _chain_model(model, first, effective_limits(limits, first.limits))
     rest = (_chain_model(section, price, published_limits(limits, price.limits)) for section, price in wanted[1:])
+    models = (own, *(replace(one, limits=own.limits) if one.shares_limits(own) else one for one in rest))
     if cascade is None:
-        return ModelChain((own, *rest), frozenset(model.fallback_on))
+        return ModelChain(models, frozenset(model.fallback_on))
     rules = AcceptanceRules(cascade.null_in, cascade.evidence, cascade.documents_to_calibrate)
-    return ModelChain((own, *rest), frozenset([*model.fallback_on, UNMET]), rules)
+    return ModelChain(models, frozenset([*model.fallback_on, UNMET]), rules)
 
 
 def _chain_model(model: "ModelSection", price: ModelPrice, limits: RateLimits) -> ChainModel:

@@ -292,7 +292,7 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
         *[f"warning  {words}" for words in cut_off_words(plan)],
         f"cost     {with_bounds(estimate.cost_nusd, dollars, width=0)}",
         *before_lines(plan),
-        *route_lines(plan, opened.limits),
+        *route_lines(plan, opened.chain),
         *pdf_lines(plan, opened),
         f"budget   {dollars(plan.cap_nusd)}{spent}: {verdict}",
         *cap_lines(plan),

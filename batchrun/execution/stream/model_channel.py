@@ -36,6 +36,9 @@ class ModelChannel:
     chain_model: ChainModel
     estimator: Estimator
     rate_limiter: RateLimiter
+    """The rate limiter of the model, and of the other models that share the model's limits."""
+    counted_as: str
+    """The names of all these models, under which the use of the limits is counted."""
     slots: Slots
     circuit_breaker: CircuitBreaker
     counters: UsageCounters
@@ -132,7 +135,7 @@ class ModelChannel:
     def sending(self) -> Iterator[float]:
         """Count a request as in flight; yields the time of the send by the channel's clock."""
         self.in_flight += 1
-        self.counters.used(self.model, self.rate_limiter.limits, requests=1)
+        self.counters.used(self.counted_as, self.rate_limiter.limits, requests=1)
         try:
             yield self.clock()
         finally:

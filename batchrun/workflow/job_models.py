@@ -15,12 +15,14 @@ from batchrun.job.problems import JobFileError
 from batchrun.job.toml_positions import KeyPath
 from batchrun.statistics.audit import calibration_needed
 from batchrun.strategy.model_chain import ModelChain, UnsuitedModel, make_model_chain
+from batchrun.strategy.provider_notes import provider_problems
 
 
 def prices_of(job: JobFile, *, today: date) -> PriceTable:
     """Load the table of prices; the rows of the job's own file replace rows of the common table."""
     file = job.spec.budget.prices_file
-    return load_prices(job.resolve(file), today=today) if file else common_prices(today=today)
+    table = load_prices(job.resolve(file), today=today) if file else common_prices(today=today)
+    return table.known_to(job.providers)
 
 
 def common_prices(*, today: date) -> PriceTable:
@@ -50,9 +52,13 @@ def models_of(job: JobFile, prices: PriceTable, *, today: date) -> ModelChain:
     refuse_small_calibration(job)
     spec = job.spec
     try:
-        return make_model_chain(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
+        chain = make_model_chain(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
     except UnsuitedModel as unsuited:
         raise unsuited_models(job, unsuited.problems) from None
+    if problems := list(provider_problems(spec, chain.models)):
+        found = [job.text.at_value(tuple(key.split(".")), f"`{key}`: {message}") for key, message in problems]
+        raise JobFileError(found, file=job.text.file)
+    return chain
 
 
 def refuse_forbidden_models(job: JobFile) -> None:
@@ -70,7 +76,7 @@ def refuse_unknown_models(job: JobFile, prices: PriceTable) -> None:
     problems = [
         text.at_value(place, f'unknown model "{name}"', hint=prices.hint_for(name))
         for place in places
-        if (name := text.get(place)) and name not in prices.prices
+        if (name := text.get(place)) and prices.find(job.providers.qualified(name)) is None
     ]
     if problems:
         raise JobFileError(problems, file=text.file)

@@ -197,6 +197,7 @@ class BatchBench:
     """The custom_ids of each batch that was created."""
 
     model = "claude-haiku-4-5"
+    fewest = 1
     schema = SCHEMA
     caps = Caps(run=run_cap(10**12))
 
@@ -277,7 +278,7 @@ class BatchBench:
         self._refuse("retrieve")
         return self._told(int(batch_id), "ended" if self.ends else "in_progress")
 
-    async def page(self, *, after_id: str | None = None, limit: int = 1000) -> BatchPage:
+    async def page(self, *, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:
         """The list, the newest first."""
         self._refuse("page")
         newest_first = [self._told(number, "ended") for number in reversed(range(len(self.remote)))]

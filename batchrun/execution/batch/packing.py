@@ -121,10 +121,17 @@ class Spool:
 class SpooledBody:
     """The body of a create call, with the requests that became members, read from a spool during the send."""
 
-    def __init__(self, spool: Spool, positions: Sequence[int]) -> None:
+    def __init__(self, spool: Spool, positions: Sequence[int], model: str) -> None:
         self._spool = spool
         self._positions = positions
+        self.model, self.nonce, self.requests = model, spool.nonce, len(positions)
         self.size = batch_size([spool.sizes[position] for position in positions])
+
+    async def members(self) -> AsyncIterator[bytes]:
+        """Yield each member as JSON, in order."""
+        for position in self._positions:
+            for start, end in self._spool.stretches([position]):
+                yield await asyncio.to_thread(self._spool.read, start, end)
 
     async def parts(self) -> AsyncIterator[bytes]:
         """Yield the bytes, in order."""
@@ -171,7 +178,9 @@ class Packer:
     def __init__(self, context: RunContext, setup: SendSetup, uploader: Uploader | None = None) -> None:
         self._context = context
         self._uploader = uploader
-        self.uploads = uploader is not None
+        able = setup.chain.models[0].capabilities
+        self.fewest = able.min_batch_requests
+        self.uploads = uploader is not None and able.files
         """Whether files are uploaded that batches have no room for. Otherwise batches are cut."""
         self._estimator = setup.estimator_on(Route.BATCH, setup.estimator.price.in_batches)
         self.model, self.schema, self.caps = self._estimator.price.name, setup.form.full_schema, setup.caps

@@ -223,15 +223,11 @@ class Estimate:
         """The upper bound of the tokens, input and output together, which counts against a budget of tokens."""
         return math.ceil(self.input.high + self.output.high)
 
-    def with_further(self, other: "Estimate", share: float) -> "Estimate":
-        """Add further requests about the same documents: a share of the other requests."""
-        return replace(
-            self,
-            further_requests=self.further_requests + round(share * other.requests),
-            input=self.input.plus(other.input.times(share)),
-            output=self.output.plus(other.output.times(share)),
-            cost_nusd=self.cost_nusd.plus(other.cost_nusd.times(share)),
-        )
+    def times(self, share: float) -> "Estimate":
+        """Return the estimate of a share of the requests."""
+        counts = {name: round(share * getattr(self, name)) for name in ("documents", "further_requests")}
+        parts = {name: getattr(self, name).times(share) for name in ("input", "output", "cost_nusd")}
+        return replace(self, **counts, **parts)
 
     def plus(self, other: "Estimate") -> "Estimate":
         """Add other requests of the same job. Both estimates err in the same direction, so that their bounds add up."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from batchrun.answers.form import DEFAULT_MODE
-from batchrun.budget.caps import Caps, remaining_nusd, remaining_tokens
+from batchrun.budget.caps import Caps, CapUsage, remaining_nusd, remaining_tokens
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.estimate import Estimate, Estimator
 from batchrun.estimation.further_turns import PastTurns, PastVotes
@@ -32,6 +32,7 @@ from batchrun.store.reports.cache_use import measured_hit_rate
 from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, reaching
 from batchrun.strategy.duration import Duration, expected_duration
 from batchrun.strategy.model_chain import ModelChain
+from batchrun.strategy.passing_on import budget_note, narrowest, share_within, shared_out
 from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, Plan
 from batchrun.strategy.prompt_caching import Caching, CachingFacts, Prefix, decide_caching, if_cached, marking_documents
 from batchrun.strategy.provider_notes import no_batches, provider_notes
@@ -94,6 +95,8 @@ class Forecaster:
     """How many votes the job's latest answers took."""
     merging: Sequence[int] = ()
     """The requests that merge answers, each by the number of its answers. Every route streams them in the end."""
+    budget_notes: tuple[str, ...] = ()
+    """What the plan says of earlier models of the chain, whose caps have no room for all documents."""
 
     def plan(self, notes: Mapping[str, int], evidence: EstimateBasis, notices: tuple[str, ...]) -> Plan:
         """Add everything up to a plan."""
@@ -111,11 +114,19 @@ class Forecaster:
         divisor = estimator.price.divisor
         worst = self.planned.worst()
         worst_nusd = -(-worst.nusd // divisor)
-        models = [chain_model.price.name for chain_model in self.chain.models]
-        able = self.chain.models[0].capabilities
+        models = [chain_model.name for chain_model in self.chain.models]
+        able = self.chain.models[0].capabilities.batches and not self.budget_notes
         tags = Runs(self.ledger).tags(run.run_no) if run else spec.job.tags
         caps = self.caps.borne_by(tags)
         cap_usages = plan_cap_usages(self.ledger.connection, caps, run, models=models, now=time.time())
+        cap_usages = tuple(replace(one, passes_on=self.chain.passes_on(0, one.cap)) for one in cap_usages)
+        rest = self
+        if cap_usage := narrowest(chosen.estimate, cap_usages):
+            rest = self._from_next(budget_note(chosen.estimate, cap_usage, models[1]))
+            if not share_within(chosen.estimate, cap_usage):
+                return rest.plan(notes, evidence, notices)
+            options = rest.sharing(options, cap_usage)
+            chosen = options.best(choice.route)
         left_nusd, left_tokens = remaining_nusd(cap_usages, models[0]), remaining_tokens(cap_usages, models[0])
         one_fits = worst_nusd <= min(left_nusd, caps.run.limit - committed_nusd) and worst.tokens <= left_tokens
         affordable = 0
@@ -134,7 +145,7 @@ class Forecaster:
             unsettled_s=self._unsettled_s(options.duration, later, in_batches=counts.get(Kind.IN_BATCH, 0)),
             choice=choice,
             chosen=chosen,
-            forecasts=tuple(one for one in options.forecasts if one.route is choice.route or able.batches),
+            forecasts=tuple(one for one in options.forecasts if one.route is choice.route or able),
             caching=options.caching,
             deadline_s=self.deadline_s,
             committed_nusd=committed_nusd,
@@ -162,6 +173,7 @@ class Forecaster:
             markup=markup_cost(self.planned, estimator),
             reply=reply_forecast(self.job, self.estimator.price, self._past(self.estimator.price)),
             keys=decisive_keys(self.job),
+            budget_notes=rest.budget_notes,
             provider_notes=provider_notes(self.chain, asks_by_schema=self.job.form.mode == DEFAULT_MODE),
         )
 
@@ -208,6 +220,18 @@ class Forecaster:
             ways += [plain, self._cached(plain, possible, later)] if possible else [plain]
         whole = [replace(one, estimate=self._with_merging(self._with_later(one.estimate, later))) for one in ways]
         return Options(forecasts=tuple(whole), caching=caching, duration=duration)
+
+    def _from_next(self, note: str) -> "Forecaster":
+        """Forecast what the models behind the first one would answer, without the first model."""
+        chain = self.chain.from_next()
+        estimator = self._estimator_of(chain.models[0].price)
+        return replace(self, chain=chain, estimator=estimator, budget_notes=(*self.budget_notes, note))
+
+    def sharing(self, before: Options, cap_usage: CapUsage) -> Options:
+        """Forecast with the models before this one as far as a cap of theirs has room. What is beyond is streamed."""
+        own = self._options(self._later()).best(Route.STREAM).estimate
+        shared = [replace(one, estimate=shared_out(one.estimate, own, cap_usage)) for one in before.forecasts]
+        return replace(before, forecasts=tuple(shared))
 
     def _circumstances(self, forecast: Forecast) -> CachingFacts:
         batched = forecast.route is Route.BATCH
@@ -308,7 +332,8 @@ class Forecaster:
             reach = reaching(later.shares, later.standing, documents=own.documents)[1:]
             for one, estimator, asked in zip(others, later.estimators, reach, strict=True):
                 if one.shares_limits(first):
-                    own = own.with_further(self._estimates.of(estimator), asked.mean)
+                    more = self._estimates.of(estimator).times(asked.mean)
+                    own = own.plus(replace(more, documents=0, further_requests=more.requests))
         return expected_duration(own, first.limits, concurrency=self.job.spec.run.most_concurrent)
 
     def _already_approved(self, run: Run | None, counts: Mapping[Kind, int]) -> bool:
@@ -329,7 +354,8 @@ class Forecaster:
             elapsed_s=elapsed_s,
             fallback=self.job.spec.batch.fallback == "stream",
             begun=Route(run.route) if run else None,
-            no_batches=no_batches(first.capabilities, first.price.name, requests=requests),
+            no_batches=next(iter(self.budget_notes), None)
+            or no_batches(first.capabilities, first.price.name, requests=requests),
         )
 
     def _affordable_count(

@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from batchrun.answers.asking import ToolChoice
+from batchrun.budget.caps import Cap
 from batchrun.catalog.capabilities import ModelProblem, model_problems, suited
 from batchrun.catalog.price import ModelPrice
 from batchrun.catalog.price_table import PriceTable
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from batchrun.job.model_sections import CascadeSection, ModelSection
     from batchrun.job.spec import LimitsSection
 
-OUTAGE = "outage"
+OUTAGE, BUDGET = "outage", "budget"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +122,15 @@ class ModelChain:
     def falls_back(self, model_no: int, why: str) -> bool:
         """Whether the next model is asked when a request to this model ended so."""
         return model_no + 1 < len(self.models) and why in self.fallback_on
+
+    def passes_on(self, model_no: int, cap: Cap) -> bool:
+        """Whether the next model is asked where a cap has no room for a request to this model."""
+        return cap.model is not None and cap.concerns(self.models[model_no].name) and self.falls_back(model_no, BUDGET)
+
+    def from_next(self) -> "ModelChain":
+        """Return the chain without its first model."""
+        rest = self.models[1:]
+        return replace(self, models=rest, acceptance_rules=self.acceptance_rules if len(rest) > 1 else None)
 
     def escalated(
         self,

@@ -70,8 +70,9 @@ class Creator:
                 if len(spool.candidates) < self._packer.fewest:
                     self.leaves_few = True
                     return False
-                if not await self._create(spool):
-                    return True
+                created = await self._create(spool)
+                if not created:
+                    return created is False
             finally:
                 self.idle.set()
                 spool.close()
@@ -92,8 +93,8 @@ class Creator:
             remaining_budget=remaining_budget,
         )
 
-    async def _create(self, spool: Spool) -> bool:
-        """Create one batch. Returns whether another may follow now."""
+    async def _create(self, spool: Spool) -> bool | None:
+        """Create one batch. Returns whether another may follow now, or None if the rest passes to the next model."""
         newest = await self._context.ask_for_list(None, self._context.provider.page(model=self._packer.model, limit=1))
         if isinstance(newest, Failure):
             self._wait(newest)
@@ -116,6 +117,8 @@ class Creator:
         )
         if isinstance(prepared, Prepared):
             return await self._send(spool, prepared)
+        if prepared and self._packer.chain.passes_on(0, prepared.cap):
+            return None  # the rest is streamed when the batches are done
         if prepared and not prepared.in_batches and not prepared.open_attempts and not prepared.others:
             self._context.stop(budget_reached(prepared, spool.candidates[0].amount))
         # Another process is sending all of the requests, or has reserved the money. That process may have died.

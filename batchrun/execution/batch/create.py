@@ -25,6 +25,7 @@ from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch, NewBatch, Prepared
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.strategy.routes import SMALL_JOB
 
 NONCE_BYTES = 6
 
@@ -65,14 +66,13 @@ class Creator:
                 self._not_uploaded(error.failure)
                 continue
             try:
-                if not spool.candidates:
+                if not spool.candidates or await self._passes_on(spool):
                     return False
                 if len(spool.candidates) < self._packer.fewest:
                     self.leaves_few = True
                     return False
-                created = await self._create(spool)
-                if not created:
-                    return created is False
+                if not await self._create(spool):
+                    return True
             finally:
                 self.idle.set()
                 spool.close()
@@ -93,8 +93,25 @@ class Creator:
             remaining_budget=remaining_budget,
         )
 
-    async def _create(self, spool: Spool) -> bool | None:
-        """Create one batch. Returns whether another may follow now, or None if the rest passes to the next model."""
+    async def _passes_on(self, spool: Spool) -> bool:
+        """Whether a cap of the model alone leaves out requests, so that the rest is streamed when the batches are done.
+
+        The room that the cap has again by then makes further batches, as long as they are worth the wait.
+        """
+        if spool.least_misfit is None or len(spool.candidates) >= SMALL_JOB:
+            return False
+        least, run, packer = spool.least_misfit[0], self._context.run, self._packer
+        amount = spool.reserved if spool.candidates == [least] else spool.reserved + least.amount
+        refused = await self._context.apply(
+            lambda batches: batches.request_caps(
+                run.key.run_no, model=packer.model, caps=packer.caps, now=run.clock()
+            ).refusal(amount)
+        )
+        is_small = self._creates or spool.candidates == [least]
+        return is_small and refused is not None and packer.chain.passes_on(0, refused.cap)
+
+    async def _create(self, spool: Spool) -> bool:
+        """Create one batch. Returns whether another may follow now."""
         newest = await self._context.ask_for_list(None, self._context.provider.page(model=self._packer.model, limit=1))
         if isinstance(newest, Failure):
             self._wait(newest)
@@ -117,8 +134,6 @@ class Creator:
         )
         if isinstance(prepared, Prepared):
             return await self._send(spool, prepared)
-        if prepared and self._packer.chain.passes_on(0, prepared.cap):
-            return None  # the rest is streamed when the batches are done
         if prepared and not prepared.in_batches and not prepared.open_attempts and not prepared.others:
             self._context.stop(budget_reached(prepared, spool.candidates[0].amount))
         # Another process is sending all of the requests, or has reserved the money. That process may have died.

@@ -90,8 +90,8 @@ class ModelChain:
         """
         models = []
         for one in self.models:
-            found = filter(None, map(learned, self.sharing(one)))
-            latest, own = max(found, key=lambda each: (any(each.rates), each.learnt_at), default=None), learned(one.name)
+            own, found = learned(one.name), filter(None, map(learned, self.sharing(one)))
+            latest = max(found, key=lambda each: (any(each.rates), each.learnt_at), default=None)
             limits = one.limits.with_learned(latest)
             models.append(replace(one, limits=replace(limits, concurrency=own.concurrency if own else None)))
         return replace(self, models=tuple(models))

@@ -29,7 +29,7 @@ def shared_out(own: Estimate, rest: Estimate, cap_usage: CapUsage) -> Estimate:
 
 def budget_note(estimate: Estimate, cap_usage: CapUsage, then: str) -> str:
     """Say for how many documents a cap has room, and which model answers the others."""
-    documents = round(share_within(estimate, cap_usage) * estimate.documents)
+    name, documents = called(cap_usage.cap), round(share_within(estimate, cap_usage) * estimate.documents)
     if not documents:
-        return f"{called(cap_usage.cap)} has no room: {then} answers"
-    return f"{called(cap_usage.cap)} has room for about {documents:,} of {estimate.documents:,}: {then} answers the others"
+        return f"{name} has no room: {then} answers"
+    return f"{name} has room for about {documents:,} of {estimate.documents:,}: {then} answers the others"

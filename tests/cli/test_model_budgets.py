@@ -19,7 +19,8 @@ from batchrun.simulator.replies.latency import Latency
 pytestmark = pytest.mark.slow
 
 FIRST, SECOND = "claude-haiku-4-5", "claude-sonnet-5"
-LADDER = f'name = "{FIRST}"\nfallbacks = ["{SECOND}"]\nfallback_on = ["budget"]\nmax_tokens = 100\nthinking = "disabled"'
+SHORT = 'max_tokens = 100\nthinking = "disabled"'
+LADDER = f'name = "{FIRST}"\nfallbacks = ["{SECOND}"]\nfallback_on = ["budget"]\n{SHORT}'
 SUBMIT = "submit jobs/trial.toml -q"
 USD, DAY_S = 10**9, 86_400
 
@@ -191,7 +192,7 @@ def test_a_cascade_asks_the_costlier_model_where_the_cheap_one_has_no_money(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer
 ) -> None:
     cascade = f'models = ["{FIRST}", "{SECOND}"]\nescalate_on = ["invalid", "budget"]'
-    project.job(model='max_tokens = 100\nthinking = "disabled"', cascade=cascade)
+    project.job(model=SHORT, cascade=cascade)
     project.documents(20)
     cap(project, first=0.002)
     planned = batchrun("plan jobs/trial.toml")
@@ -201,5 +202,5 @@ def test_a_cascade_asks_the_costlier_model_where_the_cheap_one_has_no_money(
 
     assert answers(project).total() == 20
     assert answers(project)[SECOND] > 5
-    project.job(model='max_tokens = 100\nthinking = "disabled"', cascade=cascade + '\naccept = "calibrated"')
+    project.job(model=SHORT, cascade=cascade + '\naccept = "calibrated"')
     assert "a threshold is learned from documents that both models answer" in batchrun("plan jobs/trial.toml").err

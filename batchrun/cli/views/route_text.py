@@ -34,10 +34,12 @@ def limit_lines(chosen: Forecast, chain: ModelChain) -> list[str]:
     if chosen.duration is None:
         return []
     limits, sharing = chain.models[0].limits, chain.sharing(chain.models[0])
-    shared = f", shared by {' and '.join(map(escape_control, sharing))}" if len(sharing) > 1 else ""
+    origin = str(limits.origin("requests_per_minute"))
+    if len(sharing) > 1:
+        origin += f", shared by {' and '.join(map(escape_control, sharing))}"
     return [
         f"limits   {limits.requests_per_minute:,} requests, {tokens(limits.input_tokens_per_minute)} input,"
-        f" {tokens(limits.output_tokens_per_minute)} output tokens a minute: {limits.origin('requests_per_minute')}{shared}"
+        f" {tokens(limits.output_tokens_per_minute)} output tokens a minute: {origin}"
     ]
 
 

@@ -27,27 +27,19 @@ def stream_executor(
     context: RunContext, setup: SendSetup, client: Provider, *, clock: Callable[[], float]
 ) -> StreamExecutor:
     """Make the executor that streams what is pending. The `clock` is the loop's."""
-    counters, models = UsageCounters(), setup.chain.models
-    rate_limiters: dict[str, RateLimiter] = {}
-    for one in models:  # models that share their limits share a rate limiter
-        if one.price.bucket not in rate_limiters:
-            rate_limiters[one.price.bucket] = RateLimiter(one.limits, clock=clock, counters=counters)
+    counters = UsageCounters()
     channels = [
-        model_channel(number, context, setup, counters, rate_limiters[one.price.bucket], clock=clock)
-        for number, one in enumerate(models)
+        model_channel(number, context, setup, counters, clock=clock) for number in range(len(setup.chain.models))
     ]
+    rate_limiters = {one.chain_model.price.bucket: one.rate_limiter for one in reversed(channels)}
+    for channel in channels:  # models that share their limits share the rate limiter of the first of them
+        channel.rate_limiter = rate_limiters[channel.chain_model.price.bucket]
     attempts = Attempts(context, setup, channels, client)
     return StreamExecutor(context, setup, attempts, UsageFlush(context, counters, channels))
 
 
 def model_channel(
-    number: int,
-    context: RunContext,
-    setup: SendSetup,
-    counters: UsageCounters,
-    rate_limiter: RateLimiter,
-    *,
-    clock: Callable[[], float],
+    number: int, context: RunContext, setup: SendSetup, counters: UsageCounters, *, clock: Callable[[], float]
 ) -> ModelChannel:
     """Make the channel of one model of the chain. The `clock` is the loop's."""
     chain_model = setup.chain.models[number]
@@ -55,7 +47,7 @@ def model_channel(
         model_no=number,
         chain_model=chain_model,
         estimator=setup.estimator_on(Route.STREAM, chain_model.price),
-        rate_limiter=rate_limiter,
+        rate_limiter=RateLimiter(chain_model.limits, clock=clock, counters=counters),
         counted_as=" + ".join(setup.chain.sharing(chain_model)),
         slots=Slots(
             setup.concurrency,

@@ -114,7 +114,7 @@ class Forecaster:
         divisor = estimator.price.divisor
         worst = self.planned.worst()
         worst_nusd = -(-worst.nusd // divisor)
-        models = [chain_model.name for chain_model in self.chain.models]
+        models = [chain_model.price.name for chain_model in self.chain.models]
         able = self.chain.models[0].capabilities.batches and not self.budget_notes
         tags = Runs(self.ledger).tags(run.run_no) if run else spec.job.tags
         caps = self.caps.borne_by(tags)
@@ -223,8 +223,9 @@ class Forecaster:
 
     def _from_next(self, note: str) -> "Forecaster":
         """Forecast what the models behind the first one would answer, without the first model."""
-        chain = self.chain.from_next()
-        estimator = self._estimator_of(chain.models[0].price)
+        models, rules = self.chain.models[1:], self.chain.acceptance_rules
+        chain = replace(self.chain, models=models, acceptance_rules=rules if len(models) > 1 else None)
+        estimator = self._estimator_of(models[0].price)
         return replace(self, chain=chain, estimator=estimator, budget_notes=(*self.budget_notes, note))
 
     def sharing(self, before: Options, cap_usage: CapUsage) -> Options:

@@ -50,11 +50,6 @@ class ChainModel:
         """What the model takes, where a job asks by a tool."""
         return self.price.tool_choice(self.thinking)
 
-    @property
-    def name(self) -> str:
-        """The name of the model."""
-        return self.price.name
-
     def shares_limits(self, other: "ChainModel") -> bool:
         """Whether the requests to both models draw on the same rate limits."""
         return self.price.bucket == other.price.bucket
@@ -90,7 +85,7 @@ class ModelChain:
         """
         models = []
         for one in self.models:
-            own, found = learned(one.name), filter(None, map(learned, self.sharing(one)))
+            own, found = learned(one.price.name), filter(None, map(learned, self.sharing(one)))
             latest = max(found, key=lambda each: (any(each.rates), each.learnt_at), default=None)
             limits = one.limits.with_learned(latest)
             models.append(replace(one, limits=replace(limits, concurrency=own.concurrency if own else None)))
@@ -98,7 +93,7 @@ class ModelChain:
 
     def sharing(self, model: ChainModel) -> list[str]:
         """Return the names of all models that share a model's rate limits, the model included."""
-        return [one.name for one in self.models if one.shares_limits(model)]
+        return [one.price.name for one in self.models if one.shares_limits(model)]
 
     def requests(self, first: Request) -> tuple[Request, ...]:
         """Make the same request to every model of the chain, from the request to the first model."""
@@ -125,12 +120,8 @@ class ModelChain:
 
     def passes_on(self, model_no: int, cap: Cap) -> bool:
         """Whether the next model is asked where a cap has no room for a request to this model."""
-        return cap.model is not None and cap.concerns(self.models[model_no].name) and self.falls_back(model_no, BUDGET)
-
-    def from_next(self) -> "ModelChain":
-        """Return the chain without its first model."""
-        rest = self.models[1:]
-        return replace(self, models=rest, acceptance_rules=self.acceptance_rules if len(rest) > 1 else None)
+        model = self.models[model_no].price.name
+        return cap.model is not None and cap.concerns(model) and self.falls_back(model_no, BUDGET)
 
     def escalated(
         self,

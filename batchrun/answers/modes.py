@@ -13,7 +13,7 @@ from batchrun.reply import Reply
 
 TOOL_NAME = "give_answer"
 _ENDS = frozenset({"end_turn", "stop_sequence"})
-_TOOL_DESCRIPTION = (
+TOOL_DESCRIPTION = (
     "Takes the answer to the question about the document. Call this tool exactly once, with a value for every field, "
     "and write no text."
 )
@@ -64,7 +64,7 @@ class _Structured(_Json):
 
 class _Tool(_Json):
     def ask(self, form: AnswerForm, choice: ToolChoice, /) -> Asking:
-        return ToolAsking(TOOL_NAME, _TOOL_DESCRIPTION, form.api_schema, choice)
+        return ToolAsking(TOOL_NAME, TOOL_DESCRIPTION, form.api_schema, choice)
 
     def read(self, _: AnswerForm, reply: Reply, /) -> Any:
         """Read the input of the tool. A model that is not forced may have written the same JSON as text."""

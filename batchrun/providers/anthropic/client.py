@@ -51,24 +51,14 @@ class ApiClient:
         api_key: str | None = None,
         hears: Sequence[Hook] = (),
     ) -> None:
-        timeout = timeout_for(timeout_s)
-        # With fewer kept alive, the pool would close and reopen connections all the time.
-        limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
         self._timeout_s = timeout_s
-        http_client = anthropic.DefaultAioHttpClient(
-            limits=limits,
-            timeout=timeout,
-            # A given URL is a simulator's on this machine: no proxy of the environment stands between.
-            trust_env=base_url is None,
-            # A redirect would carry the document, and every header, to whatever host the answer names.
-            follow_redirects=False,
-            event_hooks={"response": [record_arrival, *hears, bound_body]},
-        )
+        # A given URL is a simulator's on this machine: no proxy of the environment stands between.
+        http_client = bounded_client(timeout_s, connections=connections, trust_env=base_url is None, hears=hears)
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
             base_url=base_url or environment_base_url(),
             max_retries=0,
-            timeout=timeout,
+            timeout=timeout_for(timeout_s),
             default_headers={"accept-encoding": "gzip"},
             http_client=http_client,
         )
@@ -83,6 +73,21 @@ class ApiClient:
             return await self._client.get(path, cast_to=httpx2.Response, options={"params": params or {}})
 
 
+def bounded_client(
+    timeout_s: float, *, connections: int, trust_env: bool, hears: Sequence[Hook] = ()
+) -> httpx2.AsyncClient:
+    """Make the transport under an SDK's client: whatever is read has a bound, and no redirect is followed."""
+    return anthropic.DefaultAioHttpClient(
+        # With fewer kept alive, the pool would close and reopen connections all the time.
+        limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
+        timeout=timeout_for(timeout_s),
+        trust_env=trust_env,
+        # A redirect would carry the document, and every header, to whatever host the answer names.
+        follow_redirects=False,
+        event_hooks={"response": [record_arrival, *hears, bound_body]},
+    )
+
+
 async def record_arrival(response: httpx2.Response) -> None:
     """Record when the headers of an answer were there; the body is still to come."""
     response.extensions[ARRIVED_AT] = time.perf_counter()
@@ -91,6 +96,14 @@ async def record_arrival(response: httpx2.Response) -> None:
 def arrived_at(response: httpx2.Response) -> float:
     """Return when the headers of an answer were there, by `time.perf_counter`."""
     return float(response.extensions[ARRIVED_AT])
+
+
+def lower_headers(response: httpx2.Response) -> dict[str, str]:
+    """Return the headers of an answer, with their names in lower case.
+
+    A look-up in the client's own headers goes through all headers, and so does each step of `items`: hence a dict.
+    """
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
 
 
 def timeout_for(timeout_s: float) -> httpx2.Timeout:
@@ -129,20 +142,25 @@ def failures_mapped(timeout_s: float) -> Iterator[Sending]:
 
 def status_failure(error: anthropic.APIStatusError, endpoint: Endpoint | None = None) -> Failure:
     """Make the failure of an error status."""
-    response = error.response
-    words = error.api_message or f"HTTP {error.status_code} without the API's error body"
-    if response.has_redirect_location:
-        words = f"a redirect to {redirect_target(response)}, which is not followed"
     failure = Failure(
         cause=Cause.STATUS,
         status=error.status_code,
         error_type=error.type and escape_control(error.type)[:LONGEST_WORD],
         error_code=error_code_of(error),
-        message=escape_control(words)[:LONGEST_MESSAGE],
-        retry_after_s=retry_after_s(response.headers),
+        message=error.api_message or "",
+        retry_after_s=retry_after_s(error.response.headers),
         api_request_id=error.request_id and escape_control(error.request_id)[:LONGEST_WORD],
-        limits=reported_limits(response.headers),
+        limits=reported_limits(error.response.headers),
     )
+    return told_failure(failure, error.response, endpoint)
+
+
+def told_failure(failure: Failure, response: httpx2.Response, endpoint: Endpoint | None) -> Failure:
+    """Complete the failure of an error status: whatever is the same whoever speaks."""
+    words = failure.message or f"HTTP {failure.status} without the API's error body"
+    if response.has_redirect_location:
+        words = f"a redirect to {redirect_target(response)}, which is not followed"
+    failure = replace(failure, message=escape_control(words[:LONGEST_MESSAGE])[:LONGEST_MESSAGE])
     if is_proxy_refusal(failure) and endpoint:
         return replace(failure, message=f"{endpoint.proxy_words} asks for a user and a password")
     return replace(failure, in_doubt=is_answer_lost(failure))

@@ -15,7 +15,7 @@ from batchrun.job.provider_sections import ProviderSection
 from batchrun.masking import without_secrets
 from batchrun.providers.anthropic.batches import AnthropicBatches
 from batchrun.providers.anthropic.bounds import STREAM, pieces_of
-from batchrun.providers.anthropic.client import ApiClient, answered_within, arrived_at
+from batchrun.providers.anthropic.client import ApiClient, answered_within, arrived_at, lower_headers
 from batchrun.providers.anthropic.endpoint import (
     Endpoint,
     environment_base_url,
@@ -61,20 +61,15 @@ class AnthropicProvider(ApiClient):
         response = await self._client.post(
             self._url, content=request.wire, cast_to=httpx2.Response, options=TRACED if is_traced else {}
         )
-        return reply_from(response.content, _lower(response), first_byte_s=arrived_at(response) - sent_at)
+        return reply_from(response.content, lower_headers(response), first_byte_s=arrived_at(response) - sent_at)
 
     async def _send_streamed(self, request: Request) -> Reply:
         sent_at = time.perf_counter()
         async with self._client.messages.stream(**json.loads(request.wire)) as stream:
-            headers = _lower(stream.response)
+            headers = lower_headers(stream.response)
             # The SDK would read the events with neither bounds nor mistrust.
             message = await message_of(pieces_of(stream.response, bound=STREAM), headers)
             return reply_of(message, headers, first_byte_s=arrived_at(stream.response) - sent_at)
-
-
-def _lower(response: httpx2.Response) -> dict[str, str]:
-    # A look-up in the client's own headers goes through all headers, and so does each step of `items`: hence a dict.
-    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
 
 
 @dataclass(frozen=True, slots=True)

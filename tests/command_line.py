@@ -106,7 +106,7 @@ def submitted(root: Path, *script: str) -> int:
 
 def clean_environment(home: Path) -> dict[str, str]:
     """The environment without anything that the commands or the SDK listen to."""
-    spoken = ("ANTHROPIC_", "BATCHRUN_", "_BATCHRUN", "NO_COLOR", "FORCE_COLOR", "TQDM_", "PYTHONIOENCODING")
+    spoken = ("ANTHROPIC_", "OPENAI_", "BATCHRUN_", "_BATCHRUN", "NO_COLOR", "FORCE_COLOR", "TQDM_", "PYTHONIOENCODING")
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -116,8 +116,9 @@ def clean_environment(home: Path) -> dict[str, str]:
 
 
 def talking_to(server: SimulatorServer) -> dict[str, str]:
-    """Environment variables that lead the SDK to the server."""
-    return {"ANTHROPIC_BASE_URL": server.base_url, "ANTHROPIC_API_KEY": KEY}
+    """Environment variables that lead the SDKs to the server."""
+    openai = {"OPENAI_BASE_URL": f"{server.base_url}/v1", "OPENAI_API_KEY": KEY}
+    return {"ANTHROPIC_BASE_URL": server.base_url, "ANTHROPIC_API_KEY": KEY, **openai}
 
 
 def process(

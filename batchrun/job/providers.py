@@ -3,7 +3,8 @@
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
-from batchrun.job.provider_sections import ANTHROPIC, TYPES, ProviderSection, ProviderType
+from batchrun.errors import UsageProblem
+from batchrun.job.provider_sections import ANTHROPIC, TYPES, ProviderSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,15 @@ class Providers:
         return engine_name(self.default if there == model else name, there)
 
     def section(self, name: str) -> ProviderSection:
-        """Return the section of a provider; a type that has no section is a provider with the defaults."""
-        return self.sections.get(name) or ProviderSection(type=_type_of(name))
+        """Return the section of a provider; a type that has no section is a provider with the defaults.
+
+        Raises UsageProblem for another name, such as that of a provider which has a batch and was taken out since.
+        """
+        if found := self.sections.get(name):
+            return found
+        if kind := next((kind for kind in TYPES if kind == name), None):
+            return ProviderSection(type=kind)
+        raise UsageProblem(f'no section describes the provider "{name}".', hint=f"put [providers.{name}] back")
 
     def identity(self, model: str) -> str:
         """Return what the identity of a request to this model has beside the engine name: a type that is not in it."""
@@ -54,7 +62,3 @@ class Providers:
 def engine_name(provider: str, model: str) -> str:
     """Return the name under which everything of a provider's model is kept."""
     return model if provider == ANTHROPIC else f"{provider}/{model}"
-
-
-def _type_of(name: str) -> ProviderType:
-    return next(kind for kind in TYPES if kind == name)

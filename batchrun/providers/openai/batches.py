@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import httpx2
 import openai
@@ -29,9 +29,11 @@ from batchrun.providers.openai.batch_parsing import (
     result_from,
 )
 from batchrun.providers.openai.client import OpenAIClient, sdk_errors_mapped
-from batchrun.providers.openai.dialect import Dialect
 from batchrun.providers.openai.headers import as_messages_headers
 from batchrun.reply import Cause, Failure
+
+if TYPE_CHECKING:
+    from batchrun.providers.openai.provider import Dialect
 
 BATCHES = "batches"
 MOST_BYTES = 200_000_000
@@ -45,7 +47,7 @@ FIRST_LOOK_S, LONGEST_LOOK_S = 0.05, 30.0
 class OpenAIBatches(OpenAIClient):
     """One call is one request: nothing is sent twice."""
 
-    def __init__(self, address: Address, dialect: Dialect, *, timeout_s: float) -> None:
+    def __init__(self, address: Address, dialect: "Dialect", *, timeout_s: float) -> None:
         super().__init__(address, timeout_s=timeout_s)
         self._dialect = dialect
 

@@ -12,17 +12,27 @@ from urllib.parse import unquote, urlsplit
 from batchrun.reply import Failure, Reply
 
 Told = TypeVar("Told", Failure, Reply)
-KEYS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
+KEYS = [
+    *("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_AWS_API_KEY", "ANTHROPIC_FOUNDRY_API_KEY"),
+    *("AWS_BEARER_TOKEN_BEDROCK", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENAI_API_KEY"),
+]
+"""The variables that have keys; `keep_secret` adds those that jobs name."""
 HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
 URLS = ("ANTHROPIC_BASE_URL", *(f"{name}_PROXY" for name in ("HTTP", "HTTPS", "ALL")))
 SHORTEST = 8
 """Shorter values, such as a region or a number, are no secrets, and would be found in the middle of ordinary words."""
 MASK = "***"
-_ANY_KEY = re.compile(r"sk-ant-[\w-]{8,}")
+_ANY_KEY = re.compile(r"sk-ant-[\w-]{8,}|ya29\.[\w.-]{8,}")
 _SCHEME = re.compile(r"(?:basic|bearer|token|key)\s+", re.IGNORECASE)
 _TOLD = ("message", "error_type", "error_code", "stop_reason", "model", "api_request_id")
 """The fields of a failure and of a reply that are the other side's words. The answer is data, and stays;
 the body around it is masked too if the other side has repeated a secret in one of these."""
+
+
+def keep_secret(variable: str) -> None:
+    """Have the value of another variable masked from now on."""
+    if variable not in KEYS:
+        KEYS.append(variable)
 
 
 def without_secrets(told: Told) -> Told:
@@ -35,7 +45,7 @@ def without_secrets(told: Told) -> Told:
 
 
 def masked(text: str, *, headers: bool = False) -> str:
-    """Mask keys, tokens and passwords of the environment, and whatever looks like a key of the API.
+    """Mask keys, tokens and passwords of the environment, and what looks like a key of the API or a token of Google.
 
     The values of custom headers may be ordinary words of ours, such as a team or a job: they are masked in what others
     say, with `headers`. A text that was cut in the middle of a secret ends with a part of the secret, masked too.

@@ -9,7 +9,8 @@ from batchrun.answers.asking import ToolChoice
 from batchrun.reply import Usage
 from batchrun.request import Ttl
 
-Tokenizer = Literal["new", "old"]
+Tokenizer = Literal["new", "old", "cl100k_base", "o200k_base", "unknown"]
+"""Claude's tokenizers, from version 4.7 on and before, OpenAI's by their names, and that of a server of one's own."""
 MOST_TOOL_PROMPT = 804
 """The most tokens of the system prompt that the API adds for tools, of all models that are published."""
 

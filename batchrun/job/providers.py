@@ -23,12 +23,14 @@ class Providers:
     """Names of models that have a slash and yet name no provider: a gateway's, with rows of prices of their own."""
 
     @classmethod
-    def of(cls, own: ProviderSection | None, named: Mapping[str, ProviderSection]) -> "Providers":
-        """Put [provider], if there is one, and [providers] together."""
-        sections = dict(named)
-        if own is not None:
-            sections[own.type] = own
-        return cls(sections, own.type if own else ANTHROPIC)
+    def of(cls, *files: tuple[ProviderSection | None, Mapping[str, ProviderSection]]) -> "Providers":
+        """Put [provider], if there is one, and [providers] of files together; a later file's section counts."""
+        sections, default = dict[str, ProviderSection](), ANTHROPIC
+        for own, named in files:
+            sections |= named
+            if own is not None:
+                sections[own.type], default = own, own.type
+        return cls(sections, default)
 
     def split(self, model: str) -> tuple[str, str]:
         """Take an engine name apart: the name of the provider, and the name of the model there."""
@@ -44,13 +46,15 @@ class Providers:
     def section(self, name: str) -> ProviderSection:
         """Return the section of a provider; a type that has no section is a provider with the defaults.
 
-        Raises UsageProblem for another name, such as that of a provider which has a batch and was taken out since.
+        Raises UsageProblem for a provider that a batch names, and no file names any more.
         """
-        if found := self.sections.get(name):
+        kind = next((kind for kind in TYPES if kind == name), None)
+        if found := self.sections.get(name) or (kind and ProviderSection(type=kind)):
             return found
-        if kind := next((kind for kind in TYPES if kind == name), None):
-            return ProviderSection(type=kind)
-        raise UsageProblem(f'no section describes the provider "{name}".', hint=f"put [providers.{name}] back")
+        raise UsageProblem(
+            f'there is no provider "{name}" any more, which was asked before.',
+            hint=f"put [providers.{name}] back into the job file, or into batchrun.toml",
+        )
 
     def identity(self, model: str) -> str:
         """Return what the identity of a request to this model has beside the engine name: a type that is not in it."""

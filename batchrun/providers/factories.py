@@ -2,10 +2,10 @@
 
 from typing import Protocol
 
-from batchrun.errors import EnvironmentProblem
 from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import BatchProvider, FileStore, ModelDirectory, Provider, TokenCounter
 from batchrun.providers.anthropic.endpoint import Endpoint
+from batchrun.providers.clouds.settings import missing_extra
 
 
 class Factory(Protocol):
@@ -39,12 +39,51 @@ class Factory(Protocol):
         ...
 
 
-def factory_of(section: ProviderSection) -> Factory:
-    """Return what makes the clients of a provider. Raises EnvironmentProblem for a type whose extra is missing."""
+def factory_of(section: ProviderSection, simulator: str | None = None) -> Factory:
+    """Return what makes the clients of a provider, or of a simulator in the provider's place, at this address.
+
+    A missing extra is told here, as EnvironmentProblem, or by what is made.
+    """
+    if section.type == "openai":
+        return _openai_factory(section, simulator)
+    if simulator:
+        from batchrun.providers.anthropic.provider import AnthropicFactory
+
+        return AnthropicFactory(base_url=simulator, api_key="simulated")
+    return _claude_factory(section)
+
+
+def _openai_factory(section: ProviderSection, simulator: str | None) -> Factory:
+    try:
+        from batchrun.providers.openai.provider import OpenAIFactory
+    except ImportError as error:
+        raise missing_extra(section, "openai", "openai") from error
+    return OpenAIFactory(section, simulator)
+
+
+def _claude_factory(section: ProviderSection) -> Factory:
     match section.type:
-        case "anthropic":
+        case "aws":
+            from batchrun.providers.clouds.aws import AwsFactory
+
+            return AwsFactory(section=section)
+        case "google":
+            from batchrun.providers.clouds.google import GoogleFactory
+
+            return GoogleFactory(section=section)
+        case "foundry":
+            from batchrun.providers.clouds.foundry import FoundryFactory
+
+            return FoundryFactory(section=section)
+        case "bedrock":
+            from batchrun.providers.clouds.bedrock import BedrockFactory
+
+            return BedrockFactory(section=section)
+        case "vertex":
+            from batchrun.providers.clouds.vertex import VertexFactory
+
+            return VertexFactory(section=section)
+        case _:
             from batchrun.providers.anthropic.provider import AnthropicFactory
 
             return AnthropicFactory.of(section)
-        case other:
-            raise EnvironmentProblem(f"providers of type {other} cannot be asked yet.")

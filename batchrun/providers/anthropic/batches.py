@@ -27,6 +27,7 @@ class AnthropicBatches(ApiClient):
         source = _ByteSource(body)
         within_s = self._timeout_s + body.size / SLOWEST_UPLOAD
         headers = {"content-type": "application/json", "content-length": str(body.size)}
+        headers |= await self._platform.signing(body)
         try:
             async with answered_within(within_s):
                 answer = await self._client.post(

@@ -1,11 +1,13 @@
 """The SDK's client: how the client is made here, and how its errors become failures."""
 
 import asyncio
+import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from typing import Any
 
 import aiohttp
 import anthropic
@@ -14,8 +16,10 @@ import httpx2
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError, NeverSent
 from batchrun.providers.anthropic.bounds import bound_body
-from batchrun.providers.anthropic.endpoint import Endpoint, environment_base_url
+from batchrun.providers.anthropic.cloud_errors import cloud_error
+from batchrun.providers.anthropic.endpoint import Endpoint
 from batchrun.providers.anthropic.errors import is_answer_lost, is_proxy_down, is_proxy_refusal
+from batchrun.providers.anthropic.platform import Platform
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.providers.anthropic.sending import CURRENT, Sending, awake_within, watch_sends
@@ -24,9 +28,14 @@ from batchrun.reply import Cause, Failure
 LONGEST_MESSAGE = 1_000
 CONNECT_S = 10.0
 LONGEST_WORD = 200
+REQUEST_IDS = ("request-id", "x-amzn-requestid", "x-request-id")
 ARRIVED_AT = "batchrun_arrived_at"
 UNANSWERED = (anthropic.AnthropicError, httpx2.HTTPError, aiohttp.ClientError, OSError, TypeError)
 """What a call may raise instead of an answer; a TypeError is how the SDK says that there is no key."""
+CREDENTIAL_LIBRARIES = ("google.", "botocore.", "boto3.")
+"""The libraries that find and refresh the credentials of clouds, before a request is sent."""
+NO_CONNECTION = frozenset({"TransportError", "HTTPClientError", "ConnectionError"})
+"""What these libraries call errors of the network."""
 UNUSABLE = (httpx2.InvalidURL, ValueError)
 """What a call raises whose address or headers no request can be made of."""
 
@@ -43,26 +52,15 @@ class ApiClient:
     """
 
     def __init__(
-        self,
-        *,
-        timeout_s: float,
-        connections: int = 16,
-        base_url: str | None = None,
-        api_key: str | None = None,
-        hears: Sequence[Hook] = (),
+        self, platform: Platform, *, timeout_s: float, connections: int = 16, hears: Sequence[Hook] = ()
     ) -> None:
         self._timeout_s = timeout_s
-        # A given URL is a simulator's on this machine: no proxy of the environment stands between.
-        http_client = bounded_client(timeout_s, connections=connections, trust_env=base_url is None, hears=hears)
-        self._client = anthropic.AsyncAnthropic(
-            api_key=api_key,
-            base_url=base_url or environment_base_url(),
-            max_retries=0,
-            timeout=timeout_for(timeout_s),
-            default_headers={"accept-encoding": "gzip"},
-            http_client=http_client,
+        self._platform = platform
+        http_client = bounded_client(timeout_s, connections=connections, trust_env=platform.trust_env, hears=hears)
+        self._client: anthropic.AsyncAnthropic = platform.sdk(
+            max_retries=0, timeout=timeout_for(timeout_s), http_client=http_client
         )
-        watch_sends(http_client, self._client.base_url)
+        watch_sends(http_client, self._client.base_url, platform.named_by)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -71,6 +69,18 @@ class ApiClient:
     async def _get(self, path: str, params: dict[str, object] | None = None) -> httpx2.Response:
         async with answered_within(self._timeout_s):
             return await self._client.get(path, cast_to=httpx2.Response, options={"params": params or {}})
+
+    async def _post(self, path: str, body: bytes, options: anthropic.RequestOptions | None = None) -> httpx2.Response:
+        """Post the body of a Messages request, as it is unless the SDK has to rewrite the request."""
+        if self._platform.rewrites:
+            return await self._client.post(
+                path, body=self._params(body), cast_to=httpx2.Response, options=options or {}
+            )
+        return await self._client.post(path, content=body, cast_to=httpx2.Response, options=options or {})
+
+    def _params(self, body: bytes) -> dict[str, Any]:
+        params: dict[str, Any] = json.loads(body)
+        return params | {"model": self._platform.model_id(params["model"])}
 
 
 def bounded_client(
@@ -138,21 +148,32 @@ def failures_mapped(timeout_s: float) -> Iterator[Sending]:
         if sending.has_begun:
             raise AttemptError(no_answer(error, timeout_s=timeout_s)) from error
         raise AttemptError(never_sent(error, sending.endpoint)) from error
+    except Exception as error:
+        if failure := no_credentials(error):
+            raise AttemptError(failure) from error
+        raise
 
 
 def status_failure(error: anthropic.APIStatusError, endpoint: Endpoint | None = None) -> Failure:
     """Make the failure of an error status."""
+    told = cloud_error(error.body, error.response.headers)
+    error_type, request_id = error.type or told.error_type, request_id_of(error.response.headers)
     failure = Failure(
         cause=Cause.STATUS,
         status=error.status_code,
-        error_type=error.type and escape_control(error.type)[:LONGEST_WORD],
-        error_code=error_code_of(error),
-        message=error.api_message or "",
+        error_type=error_type and escape_control(error_type)[:LONGEST_WORD],
+        error_code=error_code_of(error) or (told.code and escape_control(told.code)[:LONGEST_WORD]),
+        message=error.api_message or told.message or "",
         retry_after_s=retry_after_s(error.response.headers),
-        api_request_id=error.request_id and escape_control(error.request_id)[:LONGEST_WORD],
+        api_request_id=request_id and escape_control(request_id)[:LONGEST_WORD],
         limits=reported_limits(error.response.headers),
     )
     return told_failure(failure, error.response, endpoint)
+
+
+def request_id_of(headers: Mapping[str, str]) -> str | None:
+    """Return the id that the server gave the call, under the name that this server has for the id."""
+    return next((headers[name] for name in REQUEST_IDS if name in headers), None)
 
 
 def told_failure(failure: Failure, response: httpx2.Response, endpoint: Endpoint | None) -> Failure:
@@ -208,6 +229,19 @@ def never_sent(error: Exception, endpoint: Endpoint | None) -> Failure:
     cause, why = why_never_sent(list(causes(error)))
     words = f"no connection to {endpoint.words if endpoint else 'the API'}: {escape_control(why)}"
     return Failure(cause=cause, message=words[:LONGEST_MESSAGE])
+
+
+def no_credentials(error: Exception) -> Failure | None:
+    """Make the failure of a cloud's library of credentials. Returns None for an error of another origin: a bug.
+
+    The SDK has a RuntimeError of its own where the library has nothing to say.
+    """
+    is_of_sdk = isinstance(error, RuntimeError) and "Could not resolve" in str(error)
+    if not (is_of_sdk or type(error).__module__.startswith(CREDENTIAL_LIBRARIES)):
+        return None
+    is_outage = any(kind.__name__ in NO_CONNECTION for kind in type(error).__mro__)
+    words = f"no credentials: {escape_control(error)}"
+    return Failure(cause=Cause.UNREACHABLE if is_outage else Cause.CREDENTIALS, message=words[:LONGEST_MESSAGE])
 
 
 def why_never_sent(chain: list[BaseException]) -> tuple[Cause, str]:

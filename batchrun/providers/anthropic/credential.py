@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from os import environ
 from pathlib import Path
 
+from batchrun.errors import EnvironmentProblem
+from batchrun.job.provider_sections import ProviderSection
+from batchrun.masking import keep_secret
+
 KINDS = {
     "ANTHROPIC_API_KEY": "API key",
     "ANTHROPIC_AUTH_TOKEN": "auth token",
@@ -49,18 +53,39 @@ def findings(*, is_default_address: bool) -> list[Finding]:
         folder = environ.get("ANTHROPIC_CONFIG_DIR") or Path.home() / ".config" / "anthropic"
         return [Finding(f"the active profile of {folder}, or ANTHROPIC_CUSTOM_HEADERS")]
     secret = environ[name] if name in SECRETS else ""
+    found = of_secret(name, secret, kind=KINDS[name])
+    if name == SECRETS[0] and is_default_address and not secret.startswith("sk-ant-") and len(found) == 1:
+        found.append(Finding(f"{name} does not begin with sk-ant-, as keys of this API do", ENTER.format(name)))
+    return [*found, *(Finding(f"{other} is set too, and {name} counts", f"unset {other}") for other in others)]
+
+
+def of_secret(name: str, secret: str, *, kind: str = "API key") -> list[Finding]:
+    """Describe what a variable has by the last characters of the secret, and say the first thing that looks wrong."""
     ending = f" …{secret[-4:]}" if len(secret) >= LONG_ENOUGH else ""
-    signs = [sign for sign in SIGNS if re.search(sign[0], secret)]
-    if name == SECRETS[0] and is_default_address and not secret.startswith("sk-ant-"):
-        signs.append(("", "does not begin with sk-ant-, as keys of this API do", ENTER, False))
-    return [
-        Finding(f"{KINDS[name]}{ending}, from {name}"),
-        *(Finding(f"{name} {words}", fix.format(name), fatal) for _, words, fix, fatal in signs[:1]),
-        *(Finding(f"{other} is set too, and {name} counts", f"unset {other}") for other in others),
-    ]
+    signs = (sign for sign in SIGNS if re.search(sign[0], secret))
+    wrong = [Finding(f"{name} {words}", fix.format(name), fatal) for _, words, fix, fatal in signs]
+    return [Finding(f"{kind}{ending}, from {name}"), *wrong[:1]]
 
 
 def mend_key(*, with_another: bool = False) -> str:
     """Return the command that asks for a key, or that takes out of the key what is no part of a key."""
     given = next((name for name in SECRETS if environ.get(name)), None)
     return CLEAN.format(given) if given and not with_another else ENTER.format(given or SECRETS[0])
+
+
+def key_of(section: ProviderSection, *usual: str) -> str | None:
+    """Return the key in the variable that `api_key_env` names, or else in one of the usual ones.
+
+    Returns None where no variable is named, and none of the usual ones is set. Raises EnvironmentProblem where the
+    named one is not set, and for a key that no header takes.
+    """
+    named = section.api_key_env
+    name = named or next((one for one in usual if environ.get(one)), "")
+    key = environ.get(name)
+    if named:
+        keep_secret(named)
+        if not key:
+            raise EnvironmentProblem(f"api_key_env names {named}, which is not set.", hint=ENTER.format(named))
+    if key and not (key.isascii() and key.isprintable()):
+        raise EnvironmentProblem(f"{name} has characters in it that no key has.", hint=CLEAN.format(name))
+    return key

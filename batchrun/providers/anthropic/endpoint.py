@@ -28,6 +28,8 @@ class Endpoint:
     base_url: str
     proxy: str | None = None
     proxy_variable: str | None = None
+    named_by: str = ""
+    """What names the base URL, if it is neither the environment nor the SDK's profile."""
 
     @property
     def is_default(self) -> bool:
@@ -37,7 +39,7 @@ class Endpoint:
     @property
     def words(self) -> str:
         """The base URL and the proxy, with the names of what set them."""
-        named = self.base_url if self.base_url == DEFAULT else f"{self.base_url} ({origin()})"
+        named = self.base_url if self.base_url == DEFAULT else f"{self.base_url} ({self.named_by or origin()})"
         return f"{named} through {self.proxy_words}" if self.proxy else named
 
     @property
@@ -132,16 +134,16 @@ def _has_certificates(path: Path) -> bool:
         return False
 
 
-def endpoint_of(client: httpx2.AsyncClient, base_url: httpx2.URL) -> Endpoint:
+def endpoint_of(client: httpx2.AsyncClient, base_url: httpx2.URL, named_by: str = "") -> Endpoint:
     """Return where this client sends the requests of this base URL. By NO_PROXY too, that is the client's decision."""
     proxy = transport_of(client, base_url).proxy
-    shown = masked(str(base_url)).rstrip("/")
-    return Endpoint(shown, masked(str(proxy.url)), _proxy_variable(base_url.scheme)) if proxy else Endpoint(shown)
+    variable = _proxy_variable(base_url.scheme) if proxy else None
+    return Endpoint(masked(str(base_url)).rstrip("/"), proxy and masked(str(proxy.url)), variable, named_by)
 
 
-def usable_endpoint(base_url: httpx2.URL, *, trust_env: bool) -> Endpoint:
+def usable_endpoint(base_url: httpx2.URL, *, trust_env: bool, named_by: str = "") -> Endpoint:
     """Return where requests would go. Raises UsageProblem for a base URL or a proxy that cannot be used."""
-    refuse_unusable(str(base_url), origin())
+    refuse_unusable(str(base_url), named_by or origin())
     try:
         # Reading the certificates of the machine takes long, and this client sends nothing.
         client = anthropic.DefaultAioHttpClient(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=trust_env)
@@ -150,7 +152,7 @@ def usable_endpoint(base_url: httpx2.URL, *, trust_env: bool) -> Endpoint:
             address = getproxies().get(scheme) or DEFAULT
             refuse_unusable(address if "://" in address else f"http://{address}", _proxy_variable(scheme))
         raise
-    endpoint = endpoint_of(client, base_url)
+    endpoint = endpoint_of(client, base_url, named_by)
     if endpoint.proxy:
         refuse_unusable(endpoint.proxy, endpoint.proxy_variable or "the proxy of the system")
     return endpoint

@@ -21,6 +21,7 @@ from batchrun.providers.anthropic.json_values import (
     request_id_in,
     word_in,
 )
+from batchrun.providers.anthropic.platform import Platform
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
 """What a model's name must look like to be put into a URL; other platforms' names have dots, colons and at signs."""
@@ -32,8 +33,8 @@ THINKING = ("adaptive", "between_tools", "disabled", "enabled")
 class AnthropicModels(ApiClient):
     """One call is one request, free of charge: nothing is sent twice."""
 
-    def __init__(self, *, timeout_s: float, base_url: str | None = None, api_key: str | None = None) -> None:
-        super().__init__(timeout_s=timeout_s, base_url=base_url, api_key=api_key, hears=(self._hear,))
+    def __init__(self, platform: Platform, *, timeout_s: float) -> None:
+        super().__init__(platform, timeout_s=timeout_s, hears=(self._hear,))
         self.heard: Mapping[str, str] = {}
         """The headers of the last answer, which may be an error."""
 

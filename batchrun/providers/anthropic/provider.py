@@ -1,21 +1,22 @@
-"""The provider that speaks to the Anthropic API, and the factory that makes every client of the API."""
+"""What makes every client of a provider that one of the SDK's clients speaks to, the API of Anthropic first."""
 
-import json
-import time
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from os import environ
-from typing import cast
+from typing import Any, ClassVar
 
 import anthropic
 import httpx2
-from opentelemetry import trace
 
+from batchrun.batch import BatchBody
+from batchrun.catalog.provider_prices import row_name
 from batchrun.errors import EnvironmentProblem
 from batchrun.job.provider_sections import ProviderSection
-from batchrun.masking import without_secrets
+from batchrun.providers import BatchProvider
 from batchrun.providers.anthropic.batches import AnthropicBatches
 from batchrun.providers.anthropic.bounds import STREAM, pieces_of
-from batchrun.providers.anthropic.client import ApiClient, answered_within, arrived_at, lower_headers
+from batchrun.providers.anthropic.credential import key_of
 from batchrun.providers.anthropic.endpoint import (
     Endpoint,
     environment_base_url,
@@ -25,64 +26,68 @@ from batchrun.providers.anthropic.endpoint import (
     usable_endpoint,
 )
 from batchrun.providers.anthropic.files import AnthropicFiles
-from batchrun.providers.anthropic.message_parsing import reply_from, reply_of
-from batchrun.providers.anthropic.message_stream import message_of
+from batchrun.providers.anthropic.messages import AnthropicProvider
 from batchrun.providers.anthropic.models import AnthropicModels
 from batchrun.providers.anthropic.token_counter import AnthropicCounter
-from batchrun.reply import Reply
+from batchrun.providers.anthropic.tool_instead import choice_for, request_by_tool
+from batchrun.providers.capabilities import capabilities_of
 from batchrun.request import Request
 
-TRACED = cast("anthropic.RequestOptions", {"span_name": "anthropic.messages.create"})
-"""The SDK makes a span of a call only if the call has a name, which a call with a body of our own has not. An SDK that
-does not know this option leaves it aside."""
+COMPRESSED = {"accept-encoding": "gzip"}
+NO_KEY = "none"
+"""What a server of one's own is sent in the place of a key: the SDK sends nothing without a key."""
 CUSTOM_HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
 NO_KEY_HINT = "set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate"
-LONGEST_PLAIN_MAX_TOKENS = 21_333
-"""Above this the API may need more than ten minutes, so the reply is streamed to keep the connection alive."""
 
 
-class AnthropicProvider(ApiClient):
-    """Sends requests as they are. But for marks for the cache, the bytes sent are the bytes that name the request."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SdkFactory(ABC):
+    """Makes the clients of a provider that one of the SDK's clients speaks to."""
 
-    def __init__(self, *, timeout_s: float, concurrency: int, base_url: str | None = None, api_key: str | None = None):
-        super().__init__(timeout_s=timeout_s, connections=concurrency + 4, base_url=base_url, api_key=api_key)
-        # The URL is whole, so that the SDK builds none for each request: building takes a tenth of the SDK's time.
-        self._url = str(self._client.base_url.join("v1/messages"))
+    section: ProviderSection = field(default_factory=ProviderSection)
+    rewrites: ClassVar[bool] = False
 
-    async def send(self, request: Request) -> Reply:
-        """Send the request once, within the timeout as a whole. Raises AttemptError."""
-        is_long = request.max_tokens > LONGEST_PLAIN_MAX_TOKENS
-        async with answered_within(self._timeout_s):
-            return without_secrets(await (self._send_streamed(request) if is_long else self._send_plain(request)))
+    @property
+    def trust_env(self) -> bool:
+        """Whether the proxies of the environment apply."""
+        return True
 
-    async def _send_plain(self, request: Request) -> Reply:
-        sent_at = time.perf_counter()
-        is_traced = trace.get_current_span().is_recording()
-        response = await self._client.post(
-            self._url, content=request.wire, cast_to=httpx2.Response, options=TRACED if is_traced else {}
-        )
-        return reply_from(response.content, lower_headers(response), first_byte_s=arrived_at(response) - sent_at)
+    @property
+    def named_by(self) -> str:
+        """What names the address."""
+        return "base_url" if self.section.base_url else f'type = "{self.section.type}"'
 
-    async def _send_streamed(self, request: Request) -> Reply:
-        sent_at = time.perf_counter()
-        async with self._client.messages.stream(**json.loads(request.wire)) as stream:
-            headers = lower_headers(stream.response)
-            # The SDK would read the events with neither bounds nor mistrust.
-            message = await message_of(pieces_of(stream.response, bound=STREAM), headers)
-            return reply_of(message, headers, first_byte_s=arrived_at(stream.response) - sent_at)
+    def sdk(self, **options: Any) -> Any:
+        """Make the SDK's client, with headers of the provider's own and with those of ANTHROPIC_CUSTOM_HEADERS never.
 
+        The SDK's clients of all providers send those headers, which may have a credential for another server.
+        """
+        sdk = self.client(**options)
+        sdk._custom_headers = COMPRESSED | self.section.headers  # noqa: SLF001 - there is no other way
+        return sdk
 
-@dataclass(frozen=True, slots=True)
-class AnthropicFactory:
-    """Makes clients of one endpoint; where nothing is given, the SDK asks the environment."""
+    @abstractmethod
+    def client(self, **options: Any) -> Any:
+        """Make the client of the SDK. Raises EnvironmentProblem where a setting or an extra is missing."""
 
-    base_url: str | None = None
-    api_key: str | None = None
+    def model_id(self, name: str) -> str:
+        """Return what the server calls a model: what the job calls it."""
+        return name
 
-    @classmethod
-    def of(cls, section: ProviderSection) -> "AnthropicFactory":
-        """Make the factory of a provider of a job."""
-        return cls(base_url=section.base_url, api_key=environ.get(section.api_key_env) if section.api_key_env else None)
+    def translated(self, request: Request) -> Request:
+        """Return the request, with a tool in the place of a schema where the server holds no answer to a schema."""
+        row = row_name(request.model, self.section)
+        if capabilities_of(self.section, row).structured_output:
+            return request
+        return request_by_tool(request, choice_for(row))
+
+    def events(self, response: httpx2.Response) -> AsyncIterator[bytes]:
+        """Yield the bytes of a streamed message, as server-sent events."""
+        return pieces_of(response, bound=STREAM)
+
+    async def signing(self, body: BatchBody) -> Mapping[str, str]:  # noqa: ARG002 - most servers need none
+        """Return the headers that a body needs, which is sent piece by piece."""
+        return {}
 
     def check(self) -> None:
         """Raise UsageProblem when base URL or proxy cannot be used, EnvironmentProblem for key or certificates."""
@@ -90,12 +95,91 @@ class AnthropicFactory:
         self.check_key()
         trusted_certificates()
 
+    @abstractmethod
+    def check_key(self) -> None:
+        """Raise EnvironmentProblem when there is no credential that a request could carry."""
+
     def endpoint(self) -> Endpoint:
         """Return where requests go. Raises UsageProblem when base URL or proxy cannot be used."""
-        if given := self.base_url or environment_base_url():
-            refuse_unusable(given, origin())
+        if self.section.base_url:
+            refuse_unusable(self.section.base_url, self.named_by)
+        sdk = self.sdk(http_client=httpx2.AsyncClient(transport=httpx2.AsyncBaseTransport(), trust_env=False))
+        return usable_endpoint(sdk.base_url, trust_env=self.trust_env, named_by=self.named_by)
+
+    def make(self, *, concurrency: int, timeout_s: float) -> AnthropicProvider:
+        """Make a provider inside the running loop."""
+        return AnthropicProvider(self, timeout_s=timeout_s, concurrency=concurrency)
+
+    def make_counter(self, *, timeout_s: float) -> AnthropicCounter:
+        """Make a client of the token-counting endpoint inside the running loop."""
+        return AnthropicCounter(self, timeout_s=timeout_s)
+
+    def make_batches(self, *, timeout_s: float) -> BatchProvider:
+        """Make a client of the Message Batches API inside the running loop."""
+        return AnthropicBatches(self, timeout_s=timeout_s)
+
+    def make_files(self, *, timeout_s: float) -> AnthropicFiles:
+        """Make a client of the Files API inside the running loop."""
+        return AnthropicFiles(self, timeout_s=timeout_s)
+
+    def make_models(self, *, timeout_s: float) -> AnthropicModels:
+        """Make a client of the Models API inside the running loop."""
+        return AnthropicModels(self, timeout_s=timeout_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnthropicFactory(SdkFactory):
+    """Makes clients of one endpoint; where nothing is given, the SDK asks the environment."""
+
+    base_url: str | None = None
+    """The address of a simulator on this machine, to which no proxy leads."""
+    api_key: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, section: ProviderSection) -> "AnthropicFactory":
+        """Make the factory of a provider of a job."""
+        return cls(section=section)
+
+    @property
+    def trust_env(self) -> bool:
+        """Whether the proxies of the environment apply."""
+        return self.base_url is None
+
+    @property
+    def named_by(self) -> str:
+        """What names the address, if it is neither the environment nor the SDK's profile."""
+        return "base_url" if self.section.base_url else ""
+
+    @property
+    def address(self) -> str | None:
+        """The base URL, unless the SDK's profile names it, or nothing."""
+        return self.base_url or self.section.base_url or environment_base_url()
+
+    @property
+    def key(self) -> str | None:
+        """The key that is given; None where the environment or a profile has the credential.
+
+        A server of one's own is sent no key of the API, unless `api_key_env` names the variable of one.
+        """
+        given = self.api_key or key_of(self.section)
+        return given or (NO_KEY if self.section.free and self.section.base_url else None)
+
+    def sdk(self, **options: Any) -> Any:
+        """Make the SDK's client; the API of Anthropic is sent the headers of ANTHROPIC_CUSTOM_HEADERS too."""
+        if self.section.base_url:
+            return super(AnthropicFactory, self).sdk(**options)
+        return self.client(default_headers=COMPRESSED | self.section.headers, **options)
+
+    def client(self, **options: Any) -> anthropic.AsyncAnthropic:
+        """Make the client of the SDK."""
+        return anthropic.AsyncAnthropic(api_key=self.key, base_url=self.address, **options)
+
+    def endpoint(self) -> Endpoint:
+        """Return where requests go. Raises UsageProblem when base URL or proxy cannot be used."""
+        if self.address:
+            refuse_unusable(self.address, self.named_by or origin())
         with self._unconnected() as client:
-            return usable_endpoint(client.base_url, trust_env=self.base_url is None)
+            return usable_endpoint(client.base_url, trust_env=self.trust_env, named_by=self.named_by)
 
     def check_key(self) -> None:
         """Raise EnvironmentProblem when there is no key, token or profile that a request could carry."""
@@ -119,31 +203,9 @@ class AnthropicFactory:
         """Make the SDK's client as the environment has it, without connections: neither proxies nor certificates."""
         try:
             return anthropic.Anthropic(
-                api_key=self.api_key,
-                base_url=self.base_url or environment_base_url(),
+                api_key=self.key,
+                base_url=self.address,
                 http_client=httpx2.Client(transport=httpx2.BaseTransport(), trust_env=False),
             )
         except anthropic.AnthropicError as error:
             raise EnvironmentProblem(f"no usable API key: {error}", hint=NO_KEY_HINT) from error
-
-    def make(self, *, concurrency: int, timeout_s: float) -> AnthropicProvider:
-        """Make a provider inside the running loop."""
-        return AnthropicProvider(
-            timeout_s=timeout_s, concurrency=concurrency, base_url=self.base_url, api_key=self.api_key
-        )
-
-    def make_counter(self, *, timeout_s: float) -> AnthropicCounter:
-        """Make a client of the token-counting endpoint inside the running loop."""
-        return AnthropicCounter(timeout_s=timeout_s, base_url=self.base_url, api_key=self.api_key)
-
-    def make_batches(self, *, timeout_s: float) -> AnthropicBatches:
-        """Make a client of the Message Batches API inside the running loop."""
-        return AnthropicBatches(timeout_s=timeout_s, base_url=self.base_url, api_key=self.api_key)
-
-    def make_files(self, *, timeout_s: float) -> AnthropicFiles:
-        """Make a client of the Files API inside the running loop."""
-        return AnthropicFiles(timeout_s=timeout_s, base_url=self.base_url, api_key=self.api_key)
-
-    def make_models(self, *, timeout_s: float) -> AnthropicModels:
-        """Make a client of the Models API inside the running loop."""
-        return AnthropicModels(timeout_s=timeout_s, base_url=self.base_url, api_key=self.api_key)

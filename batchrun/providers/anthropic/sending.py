@@ -29,9 +29,9 @@ class Sending:
 CURRENT: ContextVar[Sending] = ContextVar("sending", default=Sending())  # noqa: B039 - of calls that nobody watches
 
 
-def watch_sends(client: httpx2.AsyncClient, base_url: httpx2.URL) -> None:
+def watch_sends(client: httpx2.AsyncClient, base_url: httpx2.URL, named_by: str = "") -> None:
     """Let a client note in CURRENT how far each of its calls has come."""
-    transport, endpoint = transport_of(client, base_url), endpoint_of(client, base_url)
+    transport, endpoint = transport_of(client, base_url), endpoint_of(client, base_url, named_by)
     trace = aiohttp.TraceConfig()
 
     async def begin(*_: Any) -> None:

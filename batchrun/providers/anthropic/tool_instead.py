@@ -6,12 +6,17 @@ that text: a server takes the text of an assistant beside tools, and takes no ca
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from batchrun.answers.asking import ToolAsking, ToolChoice
 from batchrun.answers.modes import TOOL_DESCRIPTION, TOOL_NAME
+from batchrun.catalog.price_table import PriceTable, load_prices
 from batchrun.providers.anthropic.asking_params import tool_params
+from batchrun.request import Request
 
 
 def asks_by_schema(params: Mapping[str, Any]) -> bool:
@@ -34,6 +39,27 @@ def asked_by_tool(params: Mapping[str, Any], choice: ToolChoice, *, strict: bool
     if not strict and "tools" in asked:
         asked["tools"] = [{key: value for key, value in tool.items() if key != "strict"} for tool in asked["tools"]]
     return asked
+
+
+def request_by_tool(request: Request, choice: Callable[[str | None], ToolChoice]) -> Request:
+    """Return the request as `asked_by_tool` has it; `choice` says how a request with such `thinking` may ask."""
+
+    def by_tool(body: bytes) -> bytes:
+        params = json.loads(body)
+        return Request.of(asked_by_tool(params, choice(params.get("thinking", {}).get("type")))).body
+
+    return replace(request, body=by_tool(request.body), marked=request.marked and by_tool(request.marked))
+
+
+def choice_for(row_name: str) -> Callable[[str | None], ToolChoice]:
+    """Return how the model of a row in our table of prices may be asked. An unknown model is never forced."""
+    row = _table().prices.get(row_name)
+    return row.tool_choice if row else lambda _: "auto"
+
+
+@cache
+def _table() -> PriceTable:
+    return load_prices(today=datetime.now(UTC).date())
 
 
 def answered_in_text(message: Any) -> Any:

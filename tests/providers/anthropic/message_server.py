@@ -8,10 +8,8 @@ from typing import Any
 from loopback import Answer, listening, responding
 
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.provider import (
-    LONGEST_PLAIN_MAX_TOKENS,
-    AnthropicProvider,
-)
+from batchrun.providers.anthropic.messages import LONGEST_PLAIN_MAX_TOKENS, AnthropicProvider
+from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.reply import Cause, Failure, Reply
 from batchrun.request import Request
 
@@ -37,7 +35,7 @@ def request(*, max_tokens: int = 100, **more: Any) -> Request:
 async def provider_against(answer: Answer, *, timeout_s: float = 60.0) -> AsyncIterator[AnthropicProvider]:
     async with listening("POST", "/v1/messages", answer) as port:
         base_url = f"http://127.0.0.1:{port}"
-        provider = AnthropicProvider(timeout_s=timeout_s, concurrency=2, base_url=base_url, api_key="test")
+        provider = AnthropicFactory(base_url=base_url, api_key="test").make(timeout_s=timeout_s, concurrency=2)
         try:
             yield provider
         finally:

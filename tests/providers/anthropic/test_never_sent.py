@@ -9,10 +9,7 @@ from message_server import LONG, request
 from unsent_servers import Talk, hang_up, mute, no_tls, saying, self_signed, status_line, talking
 
 from batchrun.providers import AttemptError, NeverSent
-from batchrun.providers.anthropic.batches import AnthropicBatches
-from batchrun.providers.anthropic.models import AnthropicModels
-from batchrun.providers.anthropic.provider import AnthropicProvider
-from batchrun.providers.anthropic.token_counter import AnthropicCounter
+from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.reply import Cause, Failure
 
 pytestmark = pytest.mark.slow
@@ -39,7 +36,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def send(timeout_s: float, *, max_tokens: int = 100) -> None:
-    provider = AnthropicProvider(timeout_s=timeout_s, concurrency=1)
+    provider = AnthropicFactory().make(timeout_s=timeout_s, concurrency=1)
     try:
         await provider.send(request(max_tokens=max_tokens))
     finally:
@@ -51,7 +48,7 @@ async def send_streamed(timeout_s: float) -> None:
 
 
 async def count(timeout_s: float) -> None:
-    counter = AnthropicCounter(timeout_s=timeout_s)
+    counter = AnthropicFactory().make_counter(timeout_s=timeout_s)
     try:
         await counter.count(request())
     finally:
@@ -59,7 +56,7 @@ async def count(timeout_s: float) -> None:
 
 
 async def ask_models(timeout_s: float) -> None:
-    models = AnthropicModels(timeout_s=timeout_s)
+    models = AnthropicFactory().make_models(timeout_s=timeout_s)
     try:
         await models.life("claude-x")
     finally:
@@ -67,7 +64,7 @@ async def ask_models(timeout_s: float) -> None:
 
 
 async def create(timeout_s: float) -> None:
-    batches = AnthropicBatches(timeout_s=timeout_s)
+    batches = AnthropicFactory().make_batches(timeout_s=timeout_s)
     try:
         await batches.create(Body())
     finally:
@@ -75,7 +72,7 @@ async def create(timeout_s: float) -> None:
 
 
 async def list_batches(timeout_s: float) -> None:
-    batches = AnthropicBatches(timeout_s=timeout_s)
+    batches = AnthropicFactory().make_batches(timeout_s=timeout_s)
     try:
         await batches.page()
     finally:

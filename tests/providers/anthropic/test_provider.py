@@ -12,11 +12,8 @@ from message_server import LONG, MESSAGE, STATUSES, api_error, failure_of, outco
 
 from batchrun.errors import EnvironmentProblem
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.provider import (
-    AnthropicFactory,
-    AnthropicProvider,
-    reply_from,
-)
+from batchrun.providers.anthropic.message_parsing import reply_from
+from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.reply import Cause, Failure, Reply, ReportedLimit, ReportedLimits, Usage
 from batchrun.simulator.faults.profiles import PROFILES
 from batchrun.simulator.http.server import SimulatorServer
@@ -428,7 +425,7 @@ def test_a_key_with_characters_that_no_header_takes_is_told_before_anything_is_s
 @pytest.mark.usefixtures("no_keys")
 def test_a_request_without_a_key_is_a_matter_of_credentials() -> None:
     async def scenario() -> Failure:
-        provider = AnthropicProvider(timeout_s=60, concurrency=1, base_url="http://127.0.0.1:9")
+        provider = AnthropicFactory(base_url="http://127.0.0.1:9").make(timeout_s=60, concurrency=1)
         try:
             with pytest.raises(AttemptError) as error:
                 await provider.send(request())
@@ -454,7 +451,7 @@ def test_the_simulator_answers_a_structured_request(max_tokens: int) -> None:
 
     async def scenario() -> Reply:
         async with SimulatorServer(Simulator(PROFILES["calm"], speed=1_000)) as server:
-            provider = AnthropicProvider(timeout_s=60, concurrency=1, base_url=server.base_url, api_key="simulated")
+            provider = AnthropicFactory(base_url=server.base_url, api_key="simulated").make(timeout_s=60, concurrency=1)
             try:
                 return await provider.send(sent)
             finally:

@@ -8,9 +8,7 @@ from loopback import Answer
 from message_server import failure_of, provider_against, request
 
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.provider import (
-    AnthropicProvider,
-)
+from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.reply import Cause, Failure
 
 
@@ -63,7 +61,7 @@ def test_no_answer_in_time_is_a_timeout_and_maybe_billed(answer: Answer) -> None
 def test_no_connection_is_unreachable_and_costs_nothing(unused_tcp_port: int) -> None:
     async def scenario() -> Failure:
         url = f"http://127.0.0.1:{unused_tcp_port}"
-        provider = AnthropicProvider(timeout_s=60, concurrency=1, base_url=url, api_key="test")
+        provider = AnthropicFactory(base_url=url, api_key="test").make(timeout_s=60, concurrency=1)
         try:
             with pytest.raises(AttemptError) as error:
                 await provider.send(request())

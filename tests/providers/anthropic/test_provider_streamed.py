@@ -14,9 +14,7 @@ from message_server import LONG, MESSAGE, STATUSES, api_error, outcome_of, reque
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.message_parsing import reply_of
 from batchrun.providers.anthropic.message_stream import StreamedMessage
-from batchrun.providers.anthropic.provider import (
-    LONGEST_PLAIN_MAX_TOKENS,
-)
+from batchrun.providers.anthropic.messages import LONGEST_PLAIN_MAX_TOKENS
 from batchrun.reply import Cause, Failure, Reply, Usage
 
 

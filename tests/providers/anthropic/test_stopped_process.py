@@ -20,21 +20,20 @@ sys.path[:0] = [{str(HERE)!r}]
 from message_server import LONG, request
 from batchrun.batch import RemoteBatch
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.batches import AnthropicBatches
-from batchrun.providers.anthropic.provider import AnthropicProvider
+from batchrun.providers.anthropic.provider import AnthropicFactory
 
 async def main(call, url):
-    make = dict(base_url=url, api_key="test", timeout_s={TIMEOUT_S})
+    factory = AnthropicFactory(base_url=url, api_key="test")
     try:
         if call in ("plain", "streamed"):
-            client = AnthropicProvider(concurrency=1, **make)
+            client = factory.make(concurrency=1, timeout_s={TIMEOUT_S})
             reply = await client.send(request(max_tokens=LONG if call == "streamed" else 100))
             print("answered", reply.text)
         elif call == "list":
-            client = AnthropicBatches(**make)
+            client = factory.make_batches(timeout_s={TIMEOUT_S})
             print("answered", len((await client.page()).batches))
         else:
-            client = AnthropicBatches(**make)
+            client = factory.make_batches(timeout_s={TIMEOUT_S})
             ended = RemoteBatch(batch_id="msgbatch_1", status="ended", counts={{}}, created_at=0.0)
             print("answered", len([one async for one in client.results(ended)]))
     except AttemptError as error:

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from batchrun.providers import AttemptError
+from batchrun.providers import AttemptError, TokenCounter
 from batchrun.providers.anthropic.provider import AnthropicFactory
-from batchrun.providers.anthropic.token_counter import AnthropicCounter
 from batchrun.reply import Cause, Failure
 from batchrun.request import Request
 from batchrun.simulator.faults.profiles import PROFILES
@@ -34,7 +33,7 @@ PARAMS: dict[str, Any] = {
 }
 
 
-async def told(counter: AnthropicCounter, params: dict[str, Any]) -> int | Failure:
+async def told(counter: TokenCounter, params: dict[str, Any]) -> int | Failure:
     try:
         return await counter.count(Request.of(params))
     except AttemptError as error:
@@ -55,7 +54,9 @@ def counted(answer: Answer, *, path: str = "", timeout_s: float = 60.0) -> int |
             site = web.TCPSite(runner, "127.0.0.1", 0)
             await site.start()
             base_url = f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
-            return await told(AnthropicCounter(timeout_s=timeout_s, base_url=base_url, api_key="test"), PARAMS)
+            return await told(
+                AnthropicFactory(base_url=base_url, api_key="test").make_counter(timeout_s=timeout_s), PARAMS
+            )
         finally:
             await runner.cleanup()
 

@@ -3,7 +3,7 @@
 import json
 import time
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import httpx2
 
@@ -16,14 +16,12 @@ from batchrun.providers.anthropic.client import answered_within, arrived_at, low
 from batchrun.providers.anthropic.endpoint import Endpoint, refuse_unusable, trusted_certificates, usable_endpoint
 from batchrun.providers.anthropic.json_values import fields_in, json_from
 from batchrun.providers.anthropic.message_parsing import reply_of
-from batchrun.providers.anthropic.tool_instead import answered_in_text, asked_by_tool, asks_by_schema
-from batchrun.providers.capabilities import capabilities_of
 from batchrun.providers.openai.address import Address, address_of
-from batchrun.providers.openai.chat import chat_body
+from batchrun.providers.openai.batches import OpenAIBatches
 from batchrun.providers.openai.client import OpenAIClient
-from batchrun.providers.openai.completion import list_in, message_of_completion
+from batchrun.providers.openai.completion import list_in
+from batchrun.providers.openai.dialect import Dialect
 from batchrun.providers.openai.headers import as_messages_headers
-from batchrun.providers.openai.responses import completion_of, responses_body
 from batchrun.reply import Reply
 from batchrun.request import Request
 
@@ -45,39 +43,6 @@ class OpenAIProvider(OpenAIClient):
             headers = as_messages_headers(lower_headers(response))
             message = self._dialect.message(params, json_from(response.content, headers))
             return without_secrets(reply_of(message, headers, first_byte_s=arrived_at(response) - sent_at))
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How one server is spoken to: pure translations of requests and answers."""
-
-    has_responses: bool
-    is_structured: bool
-    is_openais: bool
-
-    @classmethod
-    def of(cls, section: ProviderSection, *, is_openais: bool) -> "Dialect":
-        """Return how the server of a provider is spoken to."""
-        return cls(section.api == "responses", capabilities_of(section).structured_output, is_openais)
-
-    @property
-    def path(self) -> str:
-        """Where requests go, behind the base URL."""
-        return "responses" if self.has_responses else "chat/completions"
-
-    def body(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Say a Messages body in the words of the server."""
-        asked = asked_by_tool(params, "forced") if self._is_by_tool(params) else params
-        body = chat_body(asked, is_openais=self.is_openais)
-        return responses_body(body) if self.has_responses else body
-
-    def message(self, params: dict[str, Any], answer: Any) -> Any:
-        """Say the answer to a Messages body in the words of the Messages API, without trust."""
-        message = message_of_completion(completion_of(answer) if self.has_responses else answer)
-        return answered_in_text(message) if self._is_by_tool(params) else message
-
-    def _is_by_tool(self, params: dict[str, Any]) -> bool:
-        return asks_by_schema(params) and not self.is_structured
 
 
 class OpenAIModels(OpenAIClient):
@@ -128,9 +93,9 @@ class OpenAIFactory:
         """Make a client of the list of models inside the running loop."""
         return OpenAIModels(self.address, timeout_s=timeout_s)
 
-    def make_batches(self, *, timeout_s: float) -> NoReturn:  # noqa: ARG002 - there are none
-        """Say that there are no batches."""
-        raise _lacks("batches")
+    def make_batches(self, *, timeout_s: float) -> OpenAIBatches:
+        """Make a client of the Batch API inside the running loop."""
+        return OpenAIBatches(self.address, self.section, timeout_s=timeout_s)
 
     def make_counter(self, *, timeout_s: float) -> NoReturn:  # noqa: ARG002 - there is none
         """Say that nothing counts tokens."""

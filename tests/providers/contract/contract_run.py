@@ -1,0 +1,145 @@
+"""Sends the request of every case to a provider at once, and keeps what became of each."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pytest
+from contract_server import ANSWERS, ContractServer, Seen
+from contract_wires import Wire
+
+from batchrun.providers import AttemptError, NeverSent, Provider
+from batchrun.providers.anthropic.provider import AnthropicFactory
+from batchrun.reply import Failure, Reply
+from batchrun.request import Request
+
+TOO_LONG_S = 0.2
+"""The timeout of the one provider whose server hangs."""
+SCHEMA = {
+    "type": "object",
+    "properties": {"title": {"type": "string"}},
+    "required": ["title"],
+    "additionalProperties": False,
+}
+TOOL = {"name": "answer", "description": "Takes the answer.", "input_schema": SCHEMA, "strict": True}
+CHOICE = {"type": "tool", "name": "answer", "disable_parallel_tool_use": True}
+
+
+@dataclass
+class Outcomes:
+    """What became of the cases of one wire."""
+
+    replies: dict[str, Reply] = field(default_factory=dict)
+    errors: dict[str, BaseException] = field(default_factory=dict)
+    seen: dict[str, list[Seen]] = field(default_factory=dict)
+    logged: list[str] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+    """How the factory and the provider show themselves."""
+
+    def failure(self, case: str) -> Failure:
+        error = self.errors[case]
+        assert isinstance(error, AttemptError), f"{case}: {error!r}"
+        return error.failure
+
+
+class Lines(logging.Handler):
+    """Keeps every line of every logger."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.kept: list[str] = []
+        self.setFormatter(logging.Formatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.kept.append(self.format(record))
+
+
+def request_of(wire: Wire, case: str) -> Request:
+    """The request of a case: structured, or with a tool where a tool is to be called."""
+    asks = {"tools": [TOOL], "tool_choice": CHOICE}
+    if case != "tool":
+        asks = {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}
+    params = {"model": wire.model, "max_tokens": 300, "system": "Read.", **asks}
+    return Request.of({**params, "messages": [{"role": "user", "content": f"case={case}; a letter"}]})
+
+
+def outcomes_of(wire: Wire) -> Outcomes:
+    """Run every case of a wire, in an environment that has the wire's credentials and no others."""
+    outcomes, lines, root = Outcomes(), Lines(), logging.getLogger()
+    level = root.level
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [*os.environ]:
+            if name.startswith(("ANTHROPIC_", "OPENAI_", "AWS_", "GOOGLE_", "CLOUD_ML_")) or "PROXY" in name.upper():
+                patch.delenv(name)
+        for name, value in wire.environment.items():
+            patch.setenv(name, value)
+        root.addHandler(lines)
+        root.setLevel(logging.DEBUG)
+        try:
+            asyncio.run(_run(wire, outcomes, patch))
+        finally:
+            root.removeHandler(lines)
+            root.setLevel(level)
+    outcomes.logged = lines.kept
+    return outcomes
+
+
+def _factory(wire: Wire, address: str, patch: pytest.MonkeyPatch) -> AnthropicFactory:
+    patch.setenv("ANTHROPIC_BASE_URL", address)
+    return AnthropicFactory()
+
+
+async def _run(wire: Wire, outcomes: Outcomes, patch: pytest.MonkeyPatch) -> None:
+    server = ContractServer(wire)
+    async with server.listening() as address:
+        factory = _factory(wire, address + wire.suffix, patch)
+        factory.check()
+        patient, hasty = (factory.make(concurrency=40, timeout_s=timeout_s) for timeout_s in (30.0, TOO_LONG_S))
+        outcomes.shown = [repr(one) for one in (factory, factory.endpoint(), patient, hasty)]
+        try:
+            await asyncio.gather(
+                _send_all(patient, wire, {*wire.refusals, *ANSWERS} - {"hang", "canceled in flight"}, outcomes),
+                _send(hasty, wire, "hang", outcomes),
+                _cancel_at_once(patient, wire, outcomes),
+                _cancel_in_flight(patient, server, outcomes),
+            )
+        finally:
+            await patient.close()
+            await hasty.close()
+    outcomes.seen = dict(server.seen)
+    gone = _factory(wire, address + wire.suffix, patch).make(concurrency=1, timeout_s=30.0)
+    await _send(gone, wire, "nobody there", outcomes)
+    await gone.close()
+
+
+async def _send_all(provider: Provider, wire: Wire, cases: Iterable[str], outcomes: Outcomes) -> None:
+    await asyncio.gather(*(_send(provider, wire, case, outcomes) for case in cases))
+
+
+async def _send(provider: Provider, wire: Wire, case: str, outcomes: Outcomes) -> None:
+    try:
+        outcomes.replies[case] = await provider.send(request_of(wire, case))
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the tests look at what it was
+        outcomes.errors[case] = error
+
+
+async def _cancel_at_once(provider: Provider, wire: Wire, outcomes: Outcomes) -> None:
+    sending = asyncio.create_task(_send(provider, wire, "canceled at once", outcomes))
+    await asyncio.sleep(0)
+    sending.cancel()
+    await asyncio.wait([sending])
+
+
+async def _cancel_in_flight(provider: Provider, server: ContractServer, outcomes: Outcomes) -> None:
+    case = "canceled in flight"
+    sending = asyncio.create_task(_send(provider, server.wire, case, outcomes))
+    async with asyncio.timeout(20):
+        await server.arrived[case].wait()
+    sending.cancel()
+    await asyncio.wait([sending])
+
+
+def is_never_sent(error: BaseException) -> bool:
+    return isinstance(error, NeverSent)

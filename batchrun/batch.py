@@ -54,6 +54,8 @@ class RemoteBatch:
     results_url: str | None = None
     retry_after_s: float | None = None
     """When the API wants to be asked again; the API says so even beside good answers."""
+    nonce: str | None = None
+    """The nonce with which the batch was created. None if the provider keeps no such word with a batch."""
 
     @property
     def requests(self) -> int:
@@ -107,11 +109,26 @@ class BatchResult:
 
 
 class BatchBody(Protocol):
-    """The body of a create call, in parts, so that the body is never in memory as a whole."""
+    """What creates a batch: the intent, and the body of the create call in parts, never in memory as a whole."""
+
+    @property
+    def model(self) -> str:
+        """The engine name of the model that all members ask."""
+
+    @property
+    def nonce(self) -> str:
+        """The word that names this batch and no other."""
+
+    @property
+    def requests(self) -> int:
+        """The number of members."""
 
     @property
     def size(self) -> int:
         """The number of bytes in all parts."""
+
+    def members(self) -> AsyncIterator[bytes]:
+        """Yield each member as JSON, in order, for a provider whose body has another form."""
 
     def parts(self) -> AsyncIterator[bytes]:
         """Yield the bytes, in order."""

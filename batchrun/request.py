@@ -32,6 +32,8 @@ class Request:
     """How many of the bytes that are sent are those of a conversation behind the request."""
     votes: int = 1
     """How often the request may be asked for one answer. More votes make it another request, with the same body."""
+    provider_type: str = ""
+    """The type of the provider where the name of the model does not tell the type. Another type is another request."""
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> "Request":
@@ -54,8 +56,10 @@ class Request:
 
     @cached_property
     def sha(self) -> str:
-        """The SHA-256 of the body and of the number of votes, if there are several, as hexadecimal characters."""
-        return hashlib.sha256(self.body + (b"\nvotes=%d" % self.votes if self.votes > 1 else b"")).hexdigest()
+        """The SHA-256 of the body, of several votes, and of the provider's type, as hexadecimal characters."""
+        votes = b"\nvotes=%d" % self.votes if self.votes > 1 else b""
+        provider = b"\nprovider=%s" % self.provider_type.encode() if self.provider_type else b""
+        return hashlib.sha256(self.body + votes + provider).hexdigest()
 
 
 def _canonical(params: Mapping[str, Any], *, ascii_only: bool) -> str:

@@ -154,7 +154,7 @@ class BatchApi:
         self._answer("retrieve")
         return self.told(self._known(batch_id))
 
-    async def page(self, *, after_id: str | None = None, limit: int = 1000) -> BatchPage:
+    async def page(self, *, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:
         self._answer("page")
         newest_first = [] if self.hidden else [self.told(remote) for remote in reversed(self.batches)]
         ids = [remote.batch_id for remote in newest_first]

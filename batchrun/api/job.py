@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -184,8 +184,9 @@ class Job:
         return f"<Job {self.name} of {self.file.root}>"
 
     async def _plan(self, selection: Selection, options: SubmitOptions, *, online: bool, profile: str | None) -> Plan:
-        counting: AbstractContextManager[ProviderFactory | None] = _api(profile, speed=1.0) if online else nullcontext()
-        with self._opened(profile, to_run=False) as opened, counting as counter:
+        with ExitStack() as stack:
+            opened = stack.enter_context(self._opened(profile, to_run=False))
+            counter = stack.enter_context(_api(profile, opened, speed=1.0)) if online else None
             plan = await opened.planner(options).plan(selection, counter=counter, online=ONLINE)
             return shown_as(Plan, plan, refused=opened.obstacle(plan), simulated=opened.simulated)
 
@@ -197,7 +198,7 @@ class Job:
         observer: Observer,
         interrupts: Interrupts,
     ) -> Run:
-        with self._opened(profile, to_run=True) as opened, _api(profile, speed=options.speed) as api:
+        with self._opened(profile, to_run=True) as opened, _api(profile, opened, speed=options.speed) as api:
             others = observers_of(opened, report_files(opened), {}, warn=_log.warning, say=_say)
             hears, pilot = Observers([observer, others]), PilotOptions()
             summary = await run_job(opened, selection, api, hears, interrupts=interrupts, options=options, pilot=pilot)
@@ -242,7 +243,7 @@ def _profile(simulate: bool | str) -> str | None:  # noqa: FBT001
     return profile
 
 
-def _api(profile: str | None, *, speed: float) -> AbstractContextManager[ProviderFactory]:
+def _api(profile: str | None, opened: OpenJob, *, speed: float) -> AbstractContextManager[ProviderFactory]:
     from batchrun.api.provider import provider  # the client of the API takes a second to import
 
-    return provider(profile, speed=speed)
+    return provider(profile, opened.providers, opened.models, speed=speed)

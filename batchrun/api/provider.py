@@ -1,18 +1,28 @@
-"""Whom a run asks: the API of Anthropic, or a simulator that lives as long as the run."""
+"""Whom a run asks: the providers of its job, or a simulator that lives as long as the run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from batchrun.catalog.provider_prices import row_name
+from batchrun.job.providers import Providers
 from batchrun.providers.anthropic.provider import AnthropicFactory
+from batchrun.providers.routing import RoutingFactory
 
 
 @contextmanager
-def provider(profile: str | None, *, speed: float) -> Iterator[AnthropicFactory]:
-    """Yield the real API, or without a key a simulator that behaves as the profile says, at so many times its speed."""
+def provider(
+    profile: str | None, providers: Providers, models: Sequence[str], *, speed: float
+) -> Iterator[RoutingFactory]:
+    """Yield the providers of a job, or without any key a simulator in the place of all of them.
+
+    The simulator behaves as the profile says, at so many times its speed. `models` are the engine names of the job's
+    models.
+    """
     if profile is None:
-        yield AnthropicFactory()
+        yield RoutingFactory(providers, tuple(models))
         return
     from batchrun.simulator.http.server import running_simulator
 
     with running_simulator(profile, speed=speed) as base_url:
-        yield AnthropicFactory(base_url=base_url, api_key="simulated")
+        simulated = AnthropicFactory(base_url=base_url, api_key="simulated")
+        yield RoutingFactory(providers, tuple(models), lambda _: simulated, row_name)

@@ -222,7 +222,8 @@ def forbidden(models: Sequence[str], rules: Sequence[ModelRule]) -> Refused | No
             if rule.allowed is not None and undated(model) not in map(undated, rule.allowed):
                 allowed = ", ".join(escape_control(masked(name)) for name in rule.allowed) or "none"
                 return _forbidden(model, rule.allowed_key, rule.origin, hint=f"allowed there: {allowed}")
-            if undated(model) in map(undated, rule.denied):
+            # A model that is denied is denied at every provider, and one that is allowed only where the rule says.
+            if {undated(model), undated(model.rpartition("/")[2])} & set(map(undated, rule.denied)):
                 hint = "name another one in [model] name, fallbacks or the tier"
                 return _forbidden(model, rule.denied_key, rule.origin, hint=hint)
     return None

@@ -7,7 +7,7 @@ import difflib
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
@@ -20,7 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, Strict, Validati
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from batchrun.catalog.price import MOST_TOOL_PROMPT, Band, ModelPrice, PublishedLimits, Rates, Tokenizer
+from batchrun.catalog.provider_prices import row_at
 from batchrun.errors import Refused, UsageProblem
+from batchrun.job.providers import Providers
 
 MOST_BYTES = 10_000_000
 """The largest file of prices that is read."""
@@ -50,11 +52,22 @@ class PriceTable:
     """The row in force of each model. If all rows of a model are of the future, its first: no job may use it yet."""
     upcoming: Rows
     """The other rows of the future, of models that have such rows."""
+    providers: Providers = field(default_factory=Providers)
+    """Who may answer, by which names are understood that have no row of their own."""
+
+    def known_to(self, providers: Providers) -> "PriceTable":
+        """Return the table with the names of a job's providers."""
+        plain = frozenset(name for name in self.prices if "/" in name)
+        return replace(self, providers=replace(providers, plain=plain))
+
+    def find(self, name: str) -> ModelPrice | None:
+        """Return the row of an engine name. Returns None if there is no price."""
+        return self.prices.get(name) or row_at(name, self.providers, self.prices, today=self.date)
 
     def model(self, name: str) -> ModelPrice:
         """Give a model's price. Without one nothing is sent: a run whose cost is unknown is refused."""
-        if name in self.prices:
-            return self.prices[name]
+        if price := self.find(name):
+            return price
         raise Refused(
             f'there is no price for the model "{name}"; the table is {self.source}, of {self.date}',
             hint=self.hint_for(name),

@@ -5,7 +5,7 @@ import gc
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +43,7 @@ from batchrun.escaping import escape_control
 from batchrun.events import Event, RunStarted, Tick
 from batchrun.execution.run import ProviderFactory
 from batchrun.integrations.observers import observers_of
+from batchrun.job.provider_sections import ANTHROPIC
 from batchrun.planning.selection import Selection
 from batchrun.report.report_file import report_files
 from batchrun.report.summary_json import calibration_as_json, summary_fields
@@ -55,7 +56,7 @@ from batchrun.strategy.pilot_report import PilotOptions, PilotReport
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.reading_notes import guessed_encodings
 from batchrun.workflow.observer import Observer, Observers
-from batchrun.workflow.open_job import OpenJob, SubmitOptions, open_job
+from batchrun.workflow.open_job import OpenJob, OpenStore, SubmitOptions, open_job
 from batchrun.workflow.run import run_job as run
 from batchrun.workflow.summary import Summary
 
@@ -158,7 +159,7 @@ def run_job(
         closing(progress),
         Log(flags["log"], terminal) as log,
         open_job(path, simulated=profile is not None, to_run=True) as opened,
-        provider_of(profile, flags["speed"], terminal) as provider,
+        provider_of(profile, opened, opened.models, speed=flags["speed"], terminal=terminal) as provider,
     ):
         shown = ShownRun(opened, path, terminal, progress=progress, log=log)
         files = report_files(
@@ -296,17 +297,22 @@ def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def provider_of(profile: str | None, speed: float, terminal: Terminal) -> Iterator[ProviderFactory]:
-    """Yield the API of a command, and say where requests go unless that is where everybody's go."""
+def provider_of(
+    profile: str | None, opened: OpenStore, models: Sequence[str], *, speed: float, terminal: Terminal
+) -> Iterator[ProviderFactory]:
+    """Yield the providers of a command, and say where requests go unless that is where everybody's go."""
     gc.disable()  # the import makes 160,000 objects that stay: every collection would visit these objects in vain
     from batchrun.api.provider import provider
 
     gc.freeze()
     gc.enable()
-    with provider(profile, speed=speed) as factory:
+    with provider(profile, opened.providers, models, speed=speed) as factory:
         with contextlib.suppress(EnvironmentProblem):  # there is no key, which matters if something is to be sent
             is_quiet = profile is not None or terminal.quiet or terminal.json
-            if not is_quiet and not (endpoint := factory.endpoint()).is_default:
+            for name, endpoint in {} if is_quiet else factory.endpoints().items():
+                if endpoint.is_default:
+                    continue
+                whose = "" if name == ANTHROPIC else f" of {name}"
                 with tqdm.external_write_mode(sys.stderr):  # beside the words that a bar has before the run
-                    terminal.say(f"requests go to {endpoint.words}")
+                    terminal.say(f"requests{whose} go to {endpoint.words}")
         yield factory

@@ -43,7 +43,9 @@ def run_tune(path: Path, flags: TuneFlags, terminal: Terminal) -> int:
     options = SubmitOptions(max_cost_nusd=flags["max_cost"], route=flags["route"], typed=typed_command(), speed=speed)
     with (
         open_tune(path, simulated=profile is not None, target=flags["target"], documents=flags["documents"]) as opened,
-        provider_of(profile, speed, terminal) as provider,
+        provider_of(
+            profile, opened.opened, opened.job.spec.tune.models or opened.opened.models, speed=speed, terminal=terminal
+        ) as provider,
     ):
         labels = read_labels(opened.job)
         caller = Caller(provider=provider, listener=lambda _: None, interrupts=halting_on_signals)

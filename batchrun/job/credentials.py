@@ -7,6 +7,8 @@ from typing import Any
 from batchrun.job.toml_positions import KeyPath, Span
 
 _NAMED = r"(?:api[_-]?key|auth[_-]?token|secret)"
+NAMES_A_VARIABLE = "api_key_env"
+"""The key that names the variable which has the key, and has none itself."""
 _NAME = re.compile(_NAMED, re.IGNORECASE)
 _OF_EXAMPLE = (("output",), ("columns",))
 _API_KEY = re.compile(r"sk-ant-[\w-]+")
@@ -17,7 +19,12 @@ def find_credentials(values: Any, *, path: KeyPath = ()) -> Iterator[KeyPath]:
     """Yield the place of each value that is, or is named like, an API key. Fields and columns may have any name."""
     if isinstance(values, dict):
         for name, value in values.items():
-            if _NAME.search(str(name)) and not isinstance(value, dict) and not _has_any_names(path):
+            if (
+                _NAME.search(str(name))
+                and name != NAMES_A_VARIABLE
+                and not isinstance(value, dict)
+                and not _has_any_names(path)
+            ):
                 yield (*path, name)
             else:
                 yield from find_credentials(value, path=(*path, name))
@@ -26,6 +33,10 @@ def find_credentials(values: Any, *, path: KeyPath = ()) -> Iterator[KeyPath]:
             yield from find_credentials(value, path=(*path, number))
     elif isinstance(values, str) and values.strip().startswith("sk-ant-"):
         yield path
+
+
+def _is_of_a_key(name: str) -> bool:
+    return name != NAMES_A_VARIABLE and _NAME.search(name) is not None
 
 
 def _has_any_names(path: KeyPath) -> bool:

@@ -24,6 +24,7 @@ from batchrun.job.problems import JobFileError, Problem, TextFile, did_you_mean,
 from batchrun.job.project import ModelChoice, ProjectSpec, chosen_models, read_project
 from batchrun.job.project_root import LEDGER, root_note, roots_of_job
 from batchrun.job.prompts import read_prompt
+from batchrun.job.providers import Providers
 from batchrun.job.spec import JobSpec
 from batchrun.job.telling_sections import MetricsSection, NotifySection
 from batchrun.job.template import Template
@@ -71,6 +72,11 @@ class JobFile:
     def form(self) -> AnswerForm:
         """The form of the answers: what is asked for, and how replies are judged."""
         return answer_form(self.spec.output, self.groups)
+
+    @cached_property
+    def providers(self) -> Providers:
+        """Who may answer."""
+        return _providers(self.spec, self.project)
 
     @cached_property
     def metrics(self) -> MetricsSection:
@@ -144,7 +150,7 @@ def _loaded(text: TomlText, root: Path, *, note: str | None) -> JobFile:
     if problems or prompt.user is None:
         raise JobFileError(problems, file=text.file)
     return JobFile(
-        spec=_with_models(spec, choice),
+        spec=_qualified(_with_models(spec, choice), project.spec),
         path=path,
         root=root,
         system=prompt.system,
@@ -165,6 +171,28 @@ def _with_models(spec: JobSpec, choice: ModelChoice) -> JobSpec:
     else:
         return spec
     return spec.model_copy(update={"model": spec.model.model_copy(update=chain)})
+
+
+def _providers(spec: JobSpec, project: ProjectSpec) -> Providers:
+    own = spec.provider if "provider" in spec.model_fields_set else None
+    return project.providers_of(own, spec.providers)
+
+
+def _qualified(spec: JobSpec, project: ProjectSpec) -> JobSpec:
+    """Give every model of the job its engine name."""
+    providers = _providers(spec, project)
+
+    def named(models: Sequence[str] | None) -> tuple[str, ...] | None:
+        return None if models is None else tuple(map(providers.qualified, models))
+
+    model, cascade, tune = spec.model, spec.cascade, spec.tune
+    chain = {"name": providers.qualified(model.name), "fallbacks": named(model.fallbacks)}
+    changed = {
+        "model": model.model_copy(update=chain),
+        "cascade": cascade and cascade.model_copy(update={"models": named(cascade.models)}),
+        "tune": tune.model_copy(update={"models": named(tune.models)}),
+    }
+    return spec.model_copy(update=changed)
 
 
 def _named_ledger(text: TomlText) -> str:

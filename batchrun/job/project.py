@@ -1,6 +1,7 @@
 """The project's own file, batchrun.toml at the root: the models of tiers, and ceilings, which all jobs share."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, get_args
@@ -13,6 +14,8 @@ from batchrun.job.key_types import ModelNames, Positive, TagPair, TierName
 from batchrun.job.problems import JobFileError, Problem, TextFile
 from batchrun.job.project_root import PROJECT_FILE
 from batchrun.job.prompts import why_unreadable
+from batchrun.job.provider_sections import NamedProviders, ProviderSection
+from batchrun.job.providers import Providers
 from batchrun.job.telling_sections import MetricsSection, NotifySection, for_every_job
 from batchrun.job.toml_file import MOST_BYTES, TomlText
 from batchrun.job.toml_positions import KeyPath, Span
@@ -80,6 +83,14 @@ class ProjectSpec(Table):
     budget: ProjectBudget = ProjectBudget()
     metrics: Annotated[MetricsSection, AfterValidator(for_every_job)] = MetricsSection()
     notify: NotifySection = NotifySection()
+    provider: ProviderSection = ProviderSection()
+    providers: NamedProviders = Field(default_factory=dict)
+    """Providers by the names that stand before the names of models, as in `home/llama3`."""
+
+    def providers_of(self, own: ProviderSection | None, named: Mapping[str, ProviderSection]) -> Providers:
+        """Put the providers of a job and of the project together; a section of the job stands for the project's."""
+        project = self.provider if "provider" in self.model_fields_set else None
+        return Providers.of(own or project, {**self.providers, **named})
 
 
 NOTHING = ProjectSpec()
@@ -125,7 +136,18 @@ def read_project(root: Path) -> ProjectFile:
         spec = ProjectSpec.model_validate(text.values)
     except ValidationError as error:
         return ProjectFile(path, problems=(*problems, *explain(error, text, root=ProjectSpec)))
-    return ProjectFile(path, spec, problems=tuple(problems))
+    return ProjectFile(path, _qualified(spec), problems=tuple(problems))
+
+
+def _qualified(spec: ProjectSpec) -> ProjectSpec:
+    """Give every model of the budget its engine name."""
+    budget, name = spec.budget, spec.providers_of(None, {}).qualified
+    changed = {
+        "allowed_models": budget.allowed_models and tuple(map(name, budget.allowed_models)),
+        "denied_models": tuple(map(name, budget.denied_models)),
+        "models": {name(model): own for model, own in budget.models.items()},
+    }
+    return spec.model_copy(update={"budget": budget.model_copy(update=changed)})
 
 
 def chosen_models(job: TomlText, project: ProjectFile) -> ModelChoice:

@@ -21,6 +21,7 @@ from batchrun.job.key_types import CacheMode, Positive, Share, TagName, TagValue
 from batchrun.job.model_sections import CascadeSection, ModelSection
 from batchrun.job.output_section import OutputSection, fits_the_source
 from batchrun.job.project_root import LEDGER
+from batchrun.job.provider_sections import NamedProviders, ProviderSection
 from batchrun.job.report_section import ReportSection
 from batchrun.job.review_section import ReviewSection
 from batchrun.job.source_sections import Source
@@ -315,6 +316,9 @@ class JobSpec(Table):
     job: JobSection
     source: Source
     model: ModelSection
+    provider: ProviderSection = ProviderSection()
+    providers: NamedProviders = Field(default_factory=dict)
+    """Providers by the names that stand before the names of models, as in `home/llama3`."""
     prompt: PromptSection
     output: Annotated[OutputSection, AfterValidator(fits_the_source)]
     cascade: Annotated[CascadeSection | None, AfterValidator(_fits_the_job)] = None

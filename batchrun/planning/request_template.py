@@ -29,6 +29,7 @@ class RequestTemplate:
         model = job.spec.model
         self._tool_choice: ToolChoice = tool_choice
         self._form = job.form
+        self._provider_type = job.providers.identity(model.name)
         self.renderer = Renderer(job, tool_choice=tool_choice)
         self._fixed = fixed_params(
             model=model.name,
@@ -48,7 +49,7 @@ class RequestTemplate:
         else:
             content = self.renderer.content(document)
         request = message_request(self._fixed, content, max_tokens=max_tokens, words=self._words)
-        return replace(request, votes=self._form.votes)
+        return replace(request, votes=self._form.votes, provider_type=self._provider_type)
 
     def bare_request(self) -> Request | None:
         """Make the request without any document, to have its fixed part counted. Returns None if nothing is left."""
@@ -78,7 +79,7 @@ class RequestTemplate:
     def fingerprint(self) -> str:
         """SHA-256 over everything but the document: the fingerprint changes exactly when every request would."""
         whole = message_request(self._fixed, self.renderer.content_parts, words=self._words)
-        return replace(whole, votes=self._form.votes).sha
+        return replace(whole, votes=self._form.votes, provider_type=self._provider_type).sha
 
     @property
     def _words(self) -> str:

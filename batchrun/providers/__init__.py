@@ -15,8 +15,10 @@ from batchrun.request import Request
 class AttemptError(Exception):
     """An attempt brought no reply; `failure` says what is known."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, *, before_create: bool = False) -> None:
+        """`before_create` says that a batch was not created, because the call that creates was not made yet."""
         self.failure = without_secrets(failure)
+        self.before_create = before_create
         super().__init__(self.failure.message)
 
 
@@ -46,16 +48,16 @@ class TokenCounter(Connected, Protocol):
 
 
 class BatchProvider(Connected, Protocol):
-    """The Message Batches API, one call at a time. Every method raises AttemptError."""
+    """Batches as the Message Batches API has them, one call at a time. Every method raises AttemptError."""
 
     async def create(self, body: BatchBody) -> RemoteBatch:
-        """Create a batch, once. There is no idempotency key: after any doubt the batch may exist."""
+        """Create a batch, once. After any doubt the batch may exist."""
 
     async def retrieve(self, batch_id: str) -> RemoteBatch:
         """Ask for one batch."""
 
-    async def page(self, *, after_id: str | None = None, limit: int = 1000) -> BatchPage:
-        """Ask for a page of all batches of the key's workspace, the newest first, after the given one."""
+    async def page(self, *, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:
+        """Ask for a page of all batches at the provider of a model, the newest first, after the given one."""
 
     async def cancel(self, batch_id: str) -> RemoteBatch:
         """Ask for a batch to be canceled; the batch ends some time later. May be repeated."""

@@ -9,10 +9,13 @@ from batchrun.answers.asking import ToolChoice
 from batchrun.catalog.capabilities import ModelProblem, model_problems, suited
 from batchrun.catalog.price import ModelPrice
 from batchrun.catalog.price_table import PriceTable
+from batchrun.catalog.provider_prices import row_name
 from batchrun.catalog.rate_limits import LearnedLimits, RateLimits, effective_limits, published_limits
 from batchrun.errors import UsageProblem
+from batchrun.job.providers import Providers
 from batchrun.outcome import Outcome
 from batchrun.providers.anthropic.wire import request_to_model
+from batchrun.providers.capabilities import FULL, Capabilities, capabilities_of
 from batchrun.request import Request
 from batchrun.strategy.cascade_rules import UNMET, AcceptanceRules
 
@@ -33,6 +36,10 @@ class ChainModel:
     """None when the job has no effort, or this model does not take it."""
     thinking: str | None
     """None when the job says nothing of thinking, or this model does not take it."""
+    capabilities: Capabilities = FULL
+    """What the model's provider can do."""
+    provider_type: str = ""
+    """The type of the model's provider, where the name of the model does not tell the type."""
 
     @property
     def tool_choice(self) -> ToolChoice:
@@ -50,6 +57,7 @@ class ChainModel:
             takes_effort=self.effort is not None,
             takes_thinking=self.thinking is not None,
             tool_choice=self.tool_choice,
+            provider_type=self.provider_type,
         )
 
 
@@ -141,13 +149,24 @@ def make_model_chain(
         problems += [one._replace(key="fallbacks") for one in model_problems(section, price, today=today)]
     if problems:
         raise UnsuitedModel(problems)
-    own = _chain_model(model, first, effective_limits(limits, first.limits))
-    rest = (_chain_model(section, price, published_limits(limits, price.limits)) for section, price in wanted[1:])
+    own = _chain_model(model, first, effective_limits(limits, first.limits), prices.providers)
+    rest = (
+        _chain_model(section, price, published_limits(limits, price.limits), prices.providers)
+        for section, price in wanted[1:]
+    )
     if cascade is None:
         return ModelChain((own, *rest), frozenset(model.fallback_on))
     rules = AcceptanceRules(cascade.null_in, cascade.evidence, cascade.documents_to_calibrate)
     return ModelChain((own, *rest), frozenset([*model.fallback_on, UNMET]), rules)
 
 
-def _chain_model(model: "ModelSection", price: ModelPrice, limits: RateLimits) -> ChainModel:
-    return ChainModel(price=price, limits=limits, effort=model.effort, thinking=model.thinking)
+def _chain_model(model: "ModelSection", price: ModelPrice, limits: RateLimits, providers: Providers) -> ChainModel:
+    name, there = providers.split(price.name)
+    return ChainModel(
+        price=price,
+        limits=limits,
+        effort=model.effort,
+        thinking=model.thinking,
+        capabilities=capabilities_of(providers.section(name), row_name(there, providers.section(name))),
+        provider_type=providers.identity(price.name),
+    )

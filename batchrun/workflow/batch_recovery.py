@@ -121,7 +121,7 @@ async def resend(
     batches, now = Batches(opened.ledger), time.time()
     open_batches = batches.open(opened.name)
     batch = chosen([one for one in open_batches if one.batch_id is None or one.batch_no == batch_no], batch_no)
-    listed = await ask(opened, provider, lambda api: read_list(api, batch.newest_before))
+    listed = await ask(opened, provider, lambda api: read_list(api, batch))
     if isinstance(listed, Failure) and not is_absence(listed):
         raise UsageProblem(f"the list of batches cannot be retrieved: {listed.message}", hint="try again later")
     remotes = () if isinstance(listed, Failure) else listed.batches

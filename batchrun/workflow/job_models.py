@@ -20,7 +20,8 @@ from batchrun.strategy.model_chain import ModelChain, UnsuitedModel, make_model_
 def prices_of(job: JobFile, *, today: date) -> PriceTable:
     """Load the table of prices; the rows of the job's own file replace rows of the common table."""
     file = job.spec.budget.prices_file
-    return load_prices(job.resolve(file), today=today) if file else common_prices(today=today)
+    table = load_prices(job.resolve(file), today=today) if file else common_prices(today=today)
+    return table.known_to(job.providers)
 
 
 def common_prices(*, today: date) -> PriceTable:
@@ -70,7 +71,7 @@ def refuse_unknown_models(job: JobFile, prices: PriceTable) -> None:
     problems = [
         text.at_value(place, f'unknown model "{name}"', hint=prices.hint_for(name))
         for place in places
-        if (name := text.get(place)) and name not in prices.prices
+        if (name := text.get(place)) and prices.find(job.providers.qualified(name)) is None
     ]
     if problems:
         raise JobFileError(problems, file=text.file)

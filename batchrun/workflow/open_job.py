@@ -24,6 +24,7 @@ from batchrun.execution.halt import Halt
 from batchrun.execution.ledger_writer import LedgerWriter
 from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.load import JobFile
+from batchrun.job.providers import Providers
 from batchrun.job.source_sections import FILE_COLUMNS, FilesSourceSection
 from batchrun.job.spec import BatchSection
 from batchrun.job.tune_section import is_tuned
@@ -83,6 +84,16 @@ class OpenStore(OpenOutput):
 
     prices: PriceTable
 
+    @property
+    def providers(self) -> Providers:
+        """Who may answer."""
+        return self.prices.providers
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The engine names of the models that may be asked, the job's own first."""
+        return (self.job.spec.model.name, *self.job.spec.model.fallbacks)
+
     def run_context(self, run: RunKey, listener: Listener, *, waits: bool, cancels: bool = False) -> RunContext:
         """Make what all parts of a run's execution share. Must be called in the event loop of the run."""
         return RunContext(
@@ -93,7 +104,7 @@ class OpenStore(OpenOutput):
             tell=listener,
             retry=self.job.spec.retry,
             batch=self.job.spec.batch,
-            price_of=self.prices.prices.get,
+            price_of=self.prices.find,
             recover=lambda ledger: recover_others(ledger, self.paths, self.name),
             waits=waits,
             mending=self._mending,
@@ -103,8 +114,8 @@ class OpenStore(OpenOutput):
     def _mending(self, model: str) -> Mending:
         """Say how far replies of a model are mended: what passes to the next model of the chain is not."""
         spec = self.job.spec
-        is_last = model == (spec.model.name, *spec.model.fallbacks)[-1]
-        price = self.prices.prices.get(model)
+        is_last = model == self.models[-1]
+        price = self.prices.find(model)
         return Mending(
             max_repairs=spec.output.max_repairs,
             most_tokens=price.max_output_tokens if price else 0,

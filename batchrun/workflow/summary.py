@@ -127,7 +127,7 @@ def conclude(
         halted=RememberedError.of(halted),
         remaining=remaining_estimate(planner, plan, rest) if isinstance(halted, BudgetReached) else None,
         unpublished=RememberedError.of(unpublished),
-        cache_use=cache_use(opened.ledger, run_no, price_of=opened.prices.prices.get) if run_no is not None else None,
+        cache_use=cache_use(opened.ledger, run_no, price_of=opened.prices.find) if run_no is not None else None,
         checks=checks,
         gold=None if run_no is None or isinstance(halted, Interrupted) else gold_of(opened, run_no),
     )

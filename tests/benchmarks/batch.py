@@ -74,7 +74,7 @@ async def by_batchrun(url, count):
             spool.add(Candidate(number, f"docs/{number}.txt", Amount(1)), member)
             await asyncio.sleep(0)  # in a run a thread reads the documents
         spool.flush()
-        await client.create(SpooledBody(spool, range(count)))
+        await client.create(SpooledBody(spool, range(count), "claude-haiku-4-5"))
         spool.close()
     await client.close()
 

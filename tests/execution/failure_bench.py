@@ -277,7 +277,7 @@ class BatchBench:
         self._refuse("retrieve")
         return self._told(int(batch_id), "ended" if self.ends else "in_progress")
 
-    async def page(self, *, after_id: str | None = None, limit: int = 1000) -> BatchPage:
+    async def page(self, *, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:
         """The list, the newest first."""
         self._refuse("page")
         newest_first = [self._told(number, "ended") for number in reversed(range(len(self.remote)))]

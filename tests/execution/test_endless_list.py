@@ -15,7 +15,7 @@ class EndlessList(BatchBench):
 
     pages: int = 0
 
-    async def page(self, *, after_id: str | None = None, limit: int = 1000) -> BatchPage:
+    async def page(self, *, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:
         self.pages += 1
         if limit == 1:
             return BatchPage((), has_more=False)

@@ -72,8 +72,8 @@ batchrun: 3 problems in contracts.toml; nothing was sent"""
 FIELD = 'title = { type = "string?" }'
 PROMPT = 'user = "{{ doc.text }}"'
 ALL_TABLES = (
-    "job, source, model, prompt, output, cascade, run, pilot, tune, batch, limits, budget, retry, store, gold, check,"
-    " review, report, metrics, notify"
+    "job, source, model, provider, providers, prompt, output, cascade, run, pilot, tune, batch, limits, budget, retry,"
+    " store, gold, check, review, report, metrics, notify"
 )
 CASCADE = '[cascade]\nmodels = ["claude-sonnet-5-5", "b"]'
 

@@ -49,7 +49,7 @@ def batches(
     from batchrun.cli.find_run import found_run
     from batchrun.cli.interrupts import run_async
     from batchrun.cli.views.batch_text import batch_fields, batch_table
-    from batchrun.providers.anthropic.provider import AnthropicFactory
+    from batchrun.providers.routing import RoutingFactory
     from batchrun.store.ledger.batches import Batches
     from batchrun.workflow import batch_recovery
     from batchrun.workflow.open_job import open_store
@@ -63,10 +63,10 @@ def batches(
         shown = with_open_ones(Batches(found.ledger), story)
     if adopt or resend:
         with open_store(job_path, simulated=story.simulated, name=story.job) as opened:
+            factory = RoutingFactory(opened.providers, opened.models)
             if adopt:
-                run_async(batch_recovery.adopt(opened, adopt, provider=AnthropicFactory(), batch_no=number))
+                run_async(batch_recovery.adopt(opened, adopt, provider=factory, batch_no=number))
             else:
-                factory = AnthropicFactory()
                 run_async(batch_recovery.resend(opened, provider=factory, batch_no=number, pay_again=pay_again))
             shown = with_open_ones(Batches(opened.ledger), story)
     if terminal.json:

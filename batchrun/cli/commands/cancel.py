@@ -31,15 +31,16 @@ def cancel(run: str, *, no_wait: bool, progress: str, ledger: Path | None, termi
     from batchrun.cli.interrupts import halting_on_signals, run_async
     from batchrun.cli.views.progress import Progress
     from batchrun.execution.run import Caller
-    from batchrun.providers.anthropic.provider import AnthropicFactory
+    from batchrun.providers.routing import RoutingFactory
     from batchrun.workflow.batch_recovery import cancel as cancel_batches
     from batchrun.workflow.open_job import open_store
 
     with found_run(run, ledger) as found:
         job_path, story = found.job_path, found.story
     shown = Progress(terminal, progress)
-    caller = Caller(provider=AnthropicFactory(), listener=shown, interrupts=halting_on_signals)
     with open_store(job_path, simulated=story.simulated, name=story.job) as opened:
+        factory = RoutingFactory(opened.providers, opened.models)
+        caller = Caller(provider=factory, listener=shown, interrupts=halting_on_signals)
         try:
             done = run_async(cancel_batches(opened, story.run_no, caller, waits=not no_wait))
         finally:

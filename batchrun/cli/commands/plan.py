@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from batchrun.planning.api_lookups import CounterFactory
+    from batchrun.workflow.open_job import OpenJob
 
 MOST_GUESSED = 1_000
 """How many documents in a guessed encoding a plan for programs names."""
@@ -126,7 +127,7 @@ def plan(
     )
     with (
         open_job(job, simulated=simulate is not None, to_run=False) as opened,
-        counter_of(online, simulate, terminal) as counter,
+        counter_of(online, simulate, opened, terminal) as counter,
     ):
         planner = opened.planner(options)
         with contextlib.closing(progress):
@@ -159,11 +160,11 @@ def plan(
 
 
 def counter_of(
-    online: int | None, simulate: str | None, terminal: Terminal
+    online: int | None, simulate: str | None, opened: "OpenJob", terminal: Terminal
 ) -> "AbstractContextManager[CounterFactory | None]":
     """The API that counts tokens for `--online`; None without the option, and then nothing is imported."""
     if online is None:
         return contextlib.nullcontext()
     from batchrun.cli.run_job import provider_of
 
-    return provider_of(simulate, speed=1.0, terminal=terminal)
+    return provider_of(simulate, opened, opened.models, speed=1.0, terminal=terminal)

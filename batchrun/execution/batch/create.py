@@ -89,7 +89,7 @@ class Creator:
 
     async def _create(self, spool: Spool) -> bool:
         """Create one batch. Returns whether another may follow now."""
-        newest = await self._context.ask_for_list(None, self._context.provider.page(limit=1))
+        newest = await self._context.ask_for_list(None, self._context.provider.page(model=self._packer.model, limit=1))
         if isinstance(newest, Failure):
             self._wait(newest)
             return False
@@ -122,11 +122,11 @@ class Creator:
         if self._context.run.halt.reason:
             await self._context.apply(lambda batches: batches.abandon(batch, "not sent: the run was stopped"))
             raise Halted
-        body = AnnouncedBody(SpooledBody(spool, prepared.positions), lambda: self._doubt(batch))
+        body = AnnouncedBody(SpooledBody(spool, prepared.positions, batch.model), lambda: self._doubt(batch))
         try:
             remote = await self._context.provider.create(body)
         except AttemptError as error:
-            return await self._not_created(batch, error.failure, whole=body.whole)
+            return await self._not_created(batch, error.failure, whole=body.whole and not error.before_create)
         except OSError as error:  # the spool failed, not the network: the body was cut short
             why = f"not sent: {error.strerror}"
             await self._context.apply(lambda batches: batches.abandon(batch, why))
@@ -222,14 +222,21 @@ class AnnouncedBody:
     def __init__(self, body: BatchBody, announce: Callable[[], Awaitable[None]]) -> None:
         self._body = body
         self._announce = announce
-        self.size = body.size
+        self.model, self.nonce, self.requests, self.size = body.model, body.nonce, body.requests, body.size
         self.whole = False
         """Whether the last part may have left."""
 
-    async def parts(self) -> AsyncIterator[bytes]:
+    def members(self) -> AsyncIterator[bytes]:
+        """Yield each member as JSON, in order."""
+        return self._announced(self._body.members())
+
+    def parts(self) -> AsyncIterator[bytes]:
         """Yield the bytes, in order."""
+        return self._announced(self._body.parts())
+
+    async def _announced(self, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         held = b""
-        async for part in self._body.parts():
+        async for part in parts:
             if held:
                 yield held
             held = part

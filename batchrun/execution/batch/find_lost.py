@@ -48,7 +48,7 @@ class LostBatchFinder:
         now = self._context.run.clock()  # before the list is asked for: a batch that is not listed did not exist by now
         if not self._context.is_due(batch.next_poll_at):
             return
-        listed = await self._context.ask_for_list(batch, read_list(self._context.provider, batch.newest_before))
+        listed = await self._context.ask_for_list(batch, read_list(self._context.provider, batch))
         if isinstance(listed, Failure):
             await self._context.apply(lambda batches: batches.postpone(batch, next_poll_at=self._next(batch)))
             return
@@ -161,7 +161,7 @@ class LostBatchFinder:
         return over if self._context.run.clock() < over < soon else soon
 
 
-async def read_list(provider: BatchProvider, newest_before: str | None) -> BatchPage:
+async def read_list(provider: BatchProvider, batch: Batch) -> BatchPage:
     """Read the list down to the newest batch before the call, or to the end, with the time of the first page.
 
     Raises AttemptError.
@@ -170,10 +170,10 @@ async def read_list(provider: BatchProvider, newest_before: str | None) -> Batch
     after_id: str | None = None
     server_time: float | None = None
     for _ in range(MOST_PAGES):
-        page = await provider.page(after_id=after_id, limit=PAGE)
+        page = await provider.page(model=batch.model, after_id=after_id, limit=PAGE)
         listed += page.batches
         server_time = server_time or page.server_time
-        if not page.has_more or not page.batches or newest_before in {one.batch_id for one in page.batches}:
+        if not page.has_more or not page.batches or batch.newest_before in {one.batch_id for one in page.batches}:
             return BatchPage(tuple(listed), has_more=False, server_time=server_time)
         if page.batches[-1].batch_id == after_id:
             break

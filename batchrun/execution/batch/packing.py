@@ -121,10 +121,17 @@ class Spool:
 class SpooledBody:
     """The body of a create call, with the requests that became members, read from a spool during the send."""
 
-    def __init__(self, spool: Spool, positions: Sequence[int]) -> None:
+    def __init__(self, spool: Spool, positions: Sequence[int], model: str) -> None:
         self._spool = spool
         self._positions = positions
+        self.model, self.nonce, self.requests = model, spool.nonce, len(positions)
         self.size = batch_size([spool.sizes[position] for position in positions])
+
+    async def members(self) -> AsyncIterator[bytes]:
+        """Yield each member as JSON, in order."""
+        for position in self._positions:
+            for start, end in self._spool.stretches([position]):
+                yield await asyncio.to_thread(self._spool.read, start, end)
 
     async def parts(self) -> AsyncIterator[bytes]:
         """Yield the bytes, in order."""

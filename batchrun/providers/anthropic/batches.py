@@ -48,7 +48,7 @@ class AnthropicBatches(ApiClient):
         answer = await self._get(_path_of(batch_id))
         return batch_from(answer.content, answer.headers)
 
-    async def page(self, *, after_id: str | None = None, limit: int = 1000) -> BatchPage:
+    async def page(self, *, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:  # noqa: ARG002 - one list for all models
         """Ask for a page of all batches of the key's workspace, the newest first, after the given one.
 
         Raises AttemptError.

@@ -11,6 +11,7 @@ import httpx2
 from opentelemetry import trace
 
 from batchrun.errors import EnvironmentProblem
+from batchrun.job.provider_sections import ProviderSection
 from batchrun.masking import without_secrets
 from batchrun.providers.anthropic.batches import AnthropicBatches
 from batchrun.providers.anthropic.bounds import STREAM, pieces_of
@@ -82,6 +83,11 @@ class AnthropicFactory:
 
     base_url: str | None = None
     api_key: str | None = None
+
+    @classmethod
+    def of(cls, section: ProviderSection) -> "AnthropicFactory":
+        """Make the factory of a provider of a job."""
+        return cls(base_url=section.base_url, api_key=environ.get(section.api_key_env) if section.api_key_env else None)
 
     def check(self) -> None:
         """Raise UsageProblem when base URL or proxy cannot be used, EnvironmentProblem for key or certificates."""

@@ -8,7 +8,7 @@ imports neither the SDK nor anything else that is slow to load.
 import json
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -121,10 +121,12 @@ def request_to_model(
     takes_effort: bool,
     takes_thinking: bool,
     tool_choice: ToolChoice = "forced",
+    provider_type: str = "",
 ) -> Request:
     """Make the same request to another model, without the parameters that the other model does not take.
 
-    `tool_choice` is that of the other model, if the request has a tool.
+    `tool_choice` is that of the other model, if the request has a tool, and `provider_type` that of its provider, where
+    the model's name does not tell the type.
     """
     params = json.loads(request.body)
     params["model"], params["max_tokens"] = model, max_tokens
@@ -136,7 +138,17 @@ def request_to_model(
         del params["output_config"]
     if "tools" in params:
         params["tool_choice"] = tool_choice_param(params["tools"][0]["name"], tool_choice)
-    return replace(Request.of(params), votes=request.votes)
+    return replace(Request.of(params), votes=request.votes, provider_type=provider_type)
+
+
+def at_provider(body: bytes, engine_name: str, there: str) -> bytes:
+    """Put the name that a model has at its provider into a body, in the place of the model's engine name.
+
+    The model is the first parameter of every body.
+    """
+    head, named = (b'{"model":%s' % json.dumps(name).encode() for name in (engine_name, there))
+    assert body.startswith(head), "the body begins with another model"
+    return named + body.removeprefix(head)
 
 
 def has_tool(request: Request) -> bool:
@@ -327,6 +339,15 @@ def count_body(request: Request) -> bytes:
 def batch_member(request: Request, *, nonce: str) -> bytes:
     """Build one member of a batch: the request as it is sent, under its name in the batch."""
     return b'{"custom_id":"%s-%s","params":%s}' % (nonce.encode(), request.request_id.encode(), request.wire)
+
+
+async def batch_around(members: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the body that creates a batch with these members, in parts. The last part is the end of the body."""
+    before = BATCH_HEAD
+    async for member in members:
+        yield before + member
+        before = BATCH_SEPARATOR
+    yield BATCH_TAIL
 
 
 def batch_size(member_sizes: Sequence[int]) -> int:

@@ -66,7 +66,7 @@ def _settings(job: JobFile, prices: PriceTable, today: date, problems: list[Prob
     models = enumerate(tune.models or (own.name,))
     efforts, thoughts = enumerate(tune.efforts or (own.effort,)), enumerate(tune.thinking or (own.thinking,))
     for (at, model), (effort_at, effort), (thinking_at, thinking) in product(models, efforts, thoughts):
-        if (price := prices.prices.get(model)) is None:
+        if (price := prices.find(model)) is None:
             place: KeyPath = ("tune", "models", at) if tune.models else ("model", "name")
             problems.append(job.text.at_value(place, f'unknown model "{model}"', hint=prices.hint_for(model)))
             continue

@@ -55,7 +55,7 @@ class SlowApi(BatchApi):
         self._note("retrieve")
         return await super().retrieve(batch_id)
 
-    async def page(self, *, after_id: str | None = None, limit: int = 1000) -> BatchPage:
+    async def page(self, *, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:
         self._note("page")
         page = await super().page(after_id=after_id, limit=limit)
         self.after_page()

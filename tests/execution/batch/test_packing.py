@@ -176,7 +176,7 @@ class Bench:
 async def whole(spool: Spool, positions: Sequence[int]) -> bytes:
     if not positions:
         return b""
-    body = SpooledBody(spool, positions)
+    body = SpooledBody(spool, positions, "claude-haiku-4-5")
     received = b"".join([part async for part in body.parts()])
     assert len(received) == body.size
     return received
@@ -252,7 +252,7 @@ def test_members_may_be_left_out_in_the_middle_and_the_body_may_be_read_twice(be
 def test_a_large_body_comes_in_small_parts(bench: Callable[..., Bench]) -> None:
     async def use(packer: Packer) -> list[int]:
         spool = await packer.pack(NONCE, PLENTY)
-        return [len(part) async for part in SpooledBody(spool, range(20)).parts()]
+        return [len(part) async for part in SpooledBody(spool, range(20), "claude-haiku-4-5").parts()]
 
     parts = bench([f"{number}" + "x" * 100_000 for number in range(20)]).run(use)
 
@@ -269,7 +269,7 @@ def test_a_batch_is_never_in_memory_as_a_whole(bench: Callable[..., Bench]) -> N
     async def use(packer: Packer) -> int:
         tracemalloc.start()
         spool = await packer.pack(NONCE, PLENTY)
-        size = sum([len(part) async for part in SpooledBody(spool, range(30)).parts()])
+        size = sum([len(part) async for part in SpooledBody(spool, range(30), "claude-haiku-4-5").parts()])
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert size > 30_000_000

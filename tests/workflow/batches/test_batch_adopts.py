@@ -134,7 +134,7 @@ def unlisted(api: BatchApi, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     """From now on the list cannot show what is created."""
     kept = [api.told(remote) for remote in reversed(api.batches)]
 
-    async def page(*, after_id: str | None = None, limit: int = 1000) -> BatchPage:
+    async def page(*, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:
         api.calls["page"] += 1
         if how.isdigit():
             raise AttemptError(status(int(how), "no such call"))
@@ -440,7 +440,7 @@ def test_a_list_without_an_end_is_given_up_and_decides_nothing(
     api.somebody_elses(7)
     asked: list[str | None] = []
 
-    async def page(*, after_id: str | None = None, limit: int = 1000) -> BatchPage:
+    async def page(*, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:
         asked.append(after_id)
         assert len(asked) < 100, "it never ends"
         return BatchPage(tuple(map(api.told, api.batches)), has_more=True)
@@ -459,7 +459,7 @@ def test_a_clock_that_is_set_forward_between_two_calls_does_not_end_the_wait(
     """From cron: only the API's own clock tells that the hour has not gone by."""
     set_forward_s = 0.0
 
-    async def page(*, after_id: str | None = None, limit: int = 1000) -> BatchPage:
+    async def page(*, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:
         listed = await BatchApi.page(api, after_id=after_id, limit=limit)
         return replace(listed, server_time=api.clock() - set_forward_s)
 
@@ -488,7 +488,7 @@ def test_a_clock_that_is_set_forward_while_a_batch_is_looked_for_does_not_end_th
     api.creating = [LOST]
     began = asyncio.Event()
 
-    async def page(*, after_id: str | None = None, limit: int = 1000) -> BatchPage:
+    async def page(*, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:
         seconds = asyncio.get_running_loop().time()
         if seconds > 8 and not began.is_set():
             began.set()

@@ -1,0 +1,132 @@
+"""[provider] and [providers.NAME]: whose API answers, in a job file or in batchrun.toml."""
+
+import re
+from typing import Annotated, Literal, Self, get_args
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from batchrun.job.field_types import Table
+from batchrun.job.key_types import Positive, Text
+from batchrun.job.value_errors import matching, refusal, wrong_value
+
+ProviderType = Literal["anthropic", "aws", "google", "foundry", "bedrock", "vertex", "openai"]
+TYPES: tuple[ProviderType, ...] = get_args(ProviderType)
+ANTHROPIC: ProviderType = "anthropic"
+_CLOUDS = ("aws", "google", "bedrock", "vertex")
+_KEYS_OF = {
+    "region": _CLOUDS,
+    "project": ("google", "vertex", "openai"),
+    "workspace": ("aws", "google"),
+    "profile": ("aws", "bedrock"),
+    "resource": ("foundry",),
+    "bucket": ("bedrock", "vertex"),
+    "role": ("bedrock",),
+    "api": ("openai",),
+    "free": ("openai", ANTHROPIC),
+    "context_window": ("openai", ANTHROPIC),
+    "api_key_env": ("openai", ANTHROPIC, "aws", "foundry", "bedrock"),
+}
+"""The types of providers that a key is for, by the key. Keys that are not here are for all types."""
+_CREDENTIAL = re.compile(r"(?i)authorization|cookie|api[-_]?key|token|secret")
+"""What the names of headers have in them that carry credentials."""
+MOST_HEADERS = 20
+
+
+def _address(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise wrong_value("an address such as http://localhost:8080/v1")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise refusal("an address here has neither user nor password, nor a query")
+    return text
+
+
+def _harmless(headers: dict[str, str]) -> dict[str, str]:
+    if len(headers) > MOST_HEADERS:
+        raise refusal(f"{len(headers)} headers, and a provider may have {MOST_HEADERS}")
+    for name, value in headers.items():
+        if _CREDENTIAL.search(name):
+            hint = 'name the variable that has the key: api_key_env = "NAME"'
+            raise refusal(f"`{name}` carries a credential, which no file should have", key=name, hint=hint)
+        if not (re.fullmatch(r"[A-Za-z0-9-]{1,100}", name) and value.isascii() and value.isprintable()):
+            raise refusal(f"`{name}` is no header that can be sent", key=name)
+    return headers
+
+
+class ProviderSection(Table):
+    """[provider] and [providers.NAME]: whose API answers. Credentials come from the environment or from the cloud."""
+
+    type: ProviderType = ANTHROPIC
+    """Whose API answers; a provider that is named like a type is of that type by default."""
+    base_url: Annotated[str, AfterValidator(_address)] | None = None
+    """The address of the API, if it is not the usual one."""
+    region: Text | None = None
+    """The region of the cloud; the default is what the environment or the cloud's own settings say."""
+    project: Text | None = None
+    """The project, for Google and OpenAI; the default is what the environment says."""
+    workspace: Text | None = None
+    """The workspace, for Claude on AWS and Google; the default is what the environment says."""
+    profile: Text | None = None
+    """The profile of the AWS settings whose credentials are used."""
+    resource: Text | None = None
+    """The resource of Azure AI Foundry; the default is what the environment says."""
+    headers: Annotated[dict[str, str], AfterValidator(_harmless)] = Field(default_factory=dict)
+    """Headers that go with every request; none of them may carry a credential."""
+    api_key_env: (
+        Annotated[
+            str, AfterValidator(matching(re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}").fullmatch, "a variable's name"))
+        ]
+        | None
+    ) = None
+    """The environment variable with the key, if it is not the usual one."""
+    api: Literal["chat", "responses"] = "chat"
+    """Which API of OpenAI is spoken: Chat Completions, which other servers speak too, or Responses."""
+    free: bool = False
+    """Whether the provider is a server of one's own, whose answers cost nothing. Otherwise a model needs a price."""
+    models: dict[str, Text] = Field(default_factory=dict)
+    """Names of models at this provider, such as deployments, each with the name of its row in the table of prices."""
+    structured_output: bool | None = None
+    """Whether the server holds answers to a JSON Schema; the default is what is known of the type."""
+    context_window: Positive | None = None
+    """The tokens that a prompt and its answer may have together, for models without a row in the table of prices."""
+    bucket: (
+        Annotated[str, AfterValidator(matching(re.compile(r"(s3|gs)://[^/\s]+(/\S*)?").fullmatch, "s3://… or gs://…"))]
+        | None
+    ) = None
+    """The place for the files of batches: an S3 address for Bedrock, a Cloud Storage address for Vertex."""
+    role: Text | None = None
+    """The ARN of the IAM role by which Bedrock reads and writes the bucket."""
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> Self:
+        for key, types in _KEYS_OF.items():
+            if self.type not in types and getattr(self, key) != type(self).model_fields[key].default:
+                raise refusal(f"a provider of type {self.type} has no `{key}`", key=key, hint="take this key out")
+        if self.bucket and not self.bucket.startswith("s3:" if self.type == "bedrock" else "gs:"):
+            raise refusal(
+                f"{self.type} keeps files elsewhere", key="bucket", hint="s3:// for bedrock, gs:// for vertex"
+            )
+        return self
+
+
+ProviderName = Annotated[
+    str, AfterValidator(matching(re.compile(r"[a-z0-9][a-z0-9_-]{0,39}").fullmatch, "a name of a-z, 0-9, _ and -"))
+]
+
+
+def typed_by_name(sections: object) -> object:
+    """Fill in the type of providers that are named like a type and say no type."""
+    if not isinstance(sections, dict):
+        return sections
+    return {
+        name: {"type": name, **section} if isinstance(section, dict) and name in TYPES else section
+        for name, section in sections.items()
+    }
+
+
+NamedProviders = Annotated[dict[ProviderName, ProviderSection], BeforeValidator(typed_by_name)]
+"""[providers]: providers by the name that stands before the name of a model, as in `home/llama3`."""

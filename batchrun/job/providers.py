@@ -1,0 +1,60 @@
+"""The providers of a job, and how a model's name says which provider answers."""
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+
+from batchrun.job.provider_sections import ANTHROPIC, TYPES, ProviderSection, ProviderType
+
+
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """The providers of a job by their names. Without any section, everything goes to the API of Anthropic.
+
+    The engine name of a model is what everything is kept under: `claude-sonnet-5-5` at the provider `anthropic`, and
+    elsewhere the provider's name before the model's name there, as in `bedrock/claude-sonnet-5-5`.
+    """
+
+    sections: Mapping[str, ProviderSection] = field(default_factory=dict)
+    """The sections by name; [provider] is there under its type."""
+    default: str = ANTHROPIC
+    """The name of the provider of models that name none."""
+    plain: Container[str] = field(default=frozenset(), compare=False)
+    """Names of models that have a slash and yet name no provider: a gateway's, with rows of prices of their own."""
+
+    @classmethod
+    def of(cls, own: ProviderSection | None, named: Mapping[str, ProviderSection]) -> "Providers":
+        """Put [provider], if there is one, and [providers] together."""
+        sections = dict(named)
+        if own is not None:
+            sections[own.type] = own
+        return cls(sections, own.type if own else ANTHROPIC)
+
+    def split(self, model: str) -> tuple[str, str]:
+        """Take an engine name apart: the name of the provider, and the name of the model there."""
+        name, slash, rest = model.partition("/")
+        known = name in self.sections or (name in TYPES and model not in self.plain)
+        return (name, rest) if slash and rest and known else (ANTHROPIC, model)
+
+    def qualified(self, model: str) -> str:
+        """Return the engine name of a model as a person names the model."""
+        name, there = self.split(model)
+        return engine_name(self.default if there == model else name, there)
+
+    def section(self, name: str) -> ProviderSection:
+        """Return the section of a provider; a type that has no section is a provider with the defaults."""
+        return self.sections.get(name) or ProviderSection(type=_type_of(name))
+
+    def identity(self, model: str) -> str:
+        """Return what the identity of a request to this model has beside the engine name: a type that is not in it."""
+        name, _ = self.split(model)
+        kind = self.section(name).type
+        return "" if kind == name else kind
+
+
+def engine_name(provider: str, model: str) -> str:
+    """Return the name under which everything of a provider's model is kept."""
+    return model if provider == ANTHROPIC else f"{provider}/{model}"
+
+
+def _type_of(name: str) -> ProviderType:
+    return next(kind for kind in TYPES if kind == name)

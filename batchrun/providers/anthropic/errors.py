@@ -42,8 +42,15 @@ GATEWAY_PREFIX = re.compile(
     r'(?:b?\'?\{"type": ?"error", ?"error": ?\{"type": ?"\w{1,60}", ?"message": ?")?'
 )
 """What LiteLLM puts before a message, its own or the API's."""
-DOCUMENT_MESSAGES = ("prompt is too long", "input length and `max_tokens` exceed")
+DOCUMENT_MESSAGES = (
+    "prompt is too long", "input length and `max_tokens` exceed",
+    "input is too long for requested model",  # Bedrock
+    "this model's maximum context length is",  # OpenAI, vLLM, llama-cpp-python
+)  # fmt: skip
 """How messages of status 400 begin that speak of the length of this one request."""
+DOCUMENT_NAMES = frozenset({"context_length_exceeded", "exceed_context_size_error"})
+"""The types and codes of the same: OpenAI's, and llama.cpp's."""
+LITELLM_TOO_LONG = "litellm.contextwindowexceedederror: "
 CONTENT_MESSAGES = ("output blocked by content filtering", "content policy violation")
 CONTENT_TYPES = frozenset({"content_filter", "content_policy_violation", "contentpolicyviolationerror"})
 """How the API and gateways say that they do not like the words of this one request."""
@@ -74,7 +81,11 @@ def is_spend_stop(failure: Failure) -> bool:
 
 def is_too_long(failure: Failure) -> bool:
     """Whether the API refuses the length of the one request, by a status that says less."""
-    return _is_refusal(failure) and _said(failure).startswith(DOCUMENT_MESSAGES)
+    return _is_refusal(failure) and (
+        bool(_names(failure) & DOCUMENT_NAMES)
+        or _said(failure).startswith(DOCUMENT_MESSAGES)
+        or failure.message.lower().startswith(LITELLM_TOO_LONG)
+    )
 
 
 def is_of_content(failure: Failure) -> bool:

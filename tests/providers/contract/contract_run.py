@@ -3,15 +3,17 @@
 import asyncio
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
 from contract_server import ANSWERS, ContractServer, Seen
 from contract_wires import Wire
 
+from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import AttemptError, NeverSent, Provider
-from batchrun.providers.anthropic.provider import AnthropicFactory
+from batchrun.providers.factories import Factory, factory_of
 from batchrun.reply import Failure, Reply
 from batchrun.request import Request
 
@@ -24,6 +26,9 @@ SCHEMA = {
     "additionalProperties": False,
 }
 TOOL = {"name": "answer", "description": "Takes the answer.", "input_schema": SCHEMA, "strict": True}
+OTHERS = ("ANTHROPIC_", "OPENAI_", "AWS_", "AZURE_", "GOOGLE_", "CLOUD_ML_")
+HEADERS = {"x-team": "contracts"}
+"""What [provider] sends with every request."""
 CHOICE = {"type": "tool", "name": "answer", "disable_parallel_tool_use": True}
 
 
@@ -65,20 +70,27 @@ def request_of(wire: Wire, case: str) -> Request:
     return Request.of({**params, "messages": [{"role": "user", "content": f"case={case}; a letter"}]})
 
 
-def outcomes_of(wire: Wire) -> Outcomes:
-    """Run every case of a wire, in an environment that has the wire's credentials and no others."""
-    outcomes, lines, root = Outcomes(), Lines(), logging.getLogger()
-    level = root.level
+@contextmanager
+def environment_of(wire: Wire) -> Iterator[pytest.MonkeyPatch]:
+    """The environment has the wire's credentials, and no others."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [*os.environ]:
-            if name.startswith(("ANTHROPIC_", "OPENAI_", "AWS_", "GOOGLE_", "CLOUD_ML_")) or "PROXY" in name.upper():
+            if name.startswith(OTHERS) or "PROXY" in name.upper():
                 patch.delenv(name)
         for name, value in wire.environment.items():
             patch.setenv(name, value)
+        yield patch
+
+
+def outcomes_of(wire: Wire) -> Outcomes:
+    """Run every case of a wire."""
+    outcomes, lines, root = Outcomes(), Lines(), logging.getLogger()
+    level = root.level
+    with environment_of(wire):
         root.addHandler(lines)
         root.setLevel(logging.DEBUG)
         try:
-            asyncio.run(_run(wire, outcomes, patch))
+            asyncio.run(_run(wire, outcomes))
         finally:
             root.removeHandler(lines)
             root.setLevel(level)
@@ -86,21 +98,22 @@ def outcomes_of(wire: Wire) -> Outcomes:
     return outcomes
 
 
-def _factory(wire: Wire, address: str, patch: pytest.MonkeyPatch) -> AnthropicFactory:
-    patch.setenv("ANTHROPIC_BASE_URL", address)
-    return AnthropicFactory()
+def factory_at(wire: Wire, address: str, **more: object) -> Factory:
+    """What makes the clients of a wire's provider at an address."""
+    section = {**wire.section, "base_url": address + wire.suffix, "headers": HEADERS, **more}
+    return factory_of(ProviderSection.model_validate(section))
 
 
-async def _run(wire: Wire, outcomes: Outcomes, patch: pytest.MonkeyPatch) -> None:
+async def _run(wire: Wire, outcomes: Outcomes) -> None:
     server = ContractServer(wire)
     async with server.listening() as address:
-        factory = _factory(wire, address + wire.suffix, patch)
+        factory = factory_at(wire, address)
         factory.check()
         patient, hasty = (factory.make(concurrency=40, timeout_s=timeout_s) for timeout_s in (30.0, TOO_LONG_S))
         outcomes.shown = [repr(one) for one in (factory, factory.endpoint(), patient, hasty)]
         try:
             await asyncio.gather(
-                _send_all(patient, wire, {*wire.refusals, *ANSWERS} - {"hang", "canceled in flight"}, outcomes),
+                send_all(patient, wire, {*wire.refusals, *ANSWERS} - {"hang", "canceled in flight"}, outcomes),
                 _send(hasty, wire, "hang", outcomes),
                 _cancel_at_once(patient, wire, outcomes),
                 _cancel_in_flight(patient, server, outcomes),
@@ -109,12 +122,13 @@ async def _run(wire: Wire, outcomes: Outcomes, patch: pytest.MonkeyPatch) -> Non
             await patient.close()
             await hasty.close()
     outcomes.seen = dict(server.seen)
-    gone = _factory(wire, address + wire.suffix, patch).make(concurrency=1, timeout_s=30.0)
+    gone = factory_at(wire, address).make(concurrency=1, timeout_s=30.0)
     await _send(gone, wire, "nobody there", outcomes)
     await gone.close()
 
 
-async def _send_all(provider: Provider, wire: Wire, cases: Iterable[str], outcomes: Outcomes) -> None:
+async def send_all(provider: Provider, wire: Wire, cases: Iterable[str], outcomes: Outcomes) -> None:
+    """Send the requests of these cases at once."""
     await asyncio.gather(*(_send(provider, wire, case, outcomes) for case in cases))
 
 

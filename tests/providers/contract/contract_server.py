@@ -5,7 +5,7 @@ import gzip
 import json
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -31,8 +31,9 @@ class Seen:
 class ContractServer:
     """Remembers what arrived, by the case."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, answers: "Mapping[str, Answer] | None" = None) -> None:
         self.wire = wire
+        self.answers = ANSWERS if answers is None else answers
         self.seen = defaultdict[str, list[Seen]](list)
         self.arrived = defaultdict[str, asyncio.Event](asyncio.Event)
         self.over = asyncio.Event()
@@ -62,7 +63,7 @@ class ContractServer:
         self.arrived[case].set()
         if case in self.wire.refusals:
             return self.refused(self.wire.refusals[case])
-        return await ANSWERS[case](self, request)
+        return await self.answers[case](self, request)
 
     def refused(self, refusal: Refusal) -> web.Response:
         """Answer with an error that repeats what the client has proved itself with."""
@@ -85,7 +86,7 @@ def _ending(end: str, *, counted: bool = True, told: bool = False) -> Answer:
     return answer
 
 
-def _saying(text: str, *, status: int = 200, content_type: str = "application/json", **headers: str) -> Answer:
+def saying(text: str, *, status: int = 200, content_type: str = "application/json", **headers: str) -> Answer:
     async def answer(server: ContractServer, _: web.Request) -> web.Response:
         said = text.replace(SECRET, " ".join(server.wire.secrets))
         return web.Response(text=said, status=status, content_type=content_type, headers=headers)
@@ -142,13 +143,13 @@ ANSWERS: dict[str, Answer] = {
     "tool": _ending("tool"),
     "limits": _ending("end", told=True),
     "no usage": _ending("end", counted=False),
-    "page": _saying(PAGE, status=502, content_type="text/html"),
-    "page with 200": _saying(PAGE, content_type="text/html"),
-    "no JSON": _saying("{"),
-    "no message": _saying("{}"),
-    "no object": _saying("[7]"),
-    "empty": _saying(""),
-    "error with 200": _saying(json.dumps({"error": {"message": f"Provider returned error {SECRET}", "code": 502}})),
+    "page": saying(PAGE, status=502, content_type="text/html"),
+    "page with 200": saying(PAGE, content_type="text/html"),
+    "no JSON": saying("{"),
+    "no message": saying("{}"),
+    "no object": saying("[7]"),
+    "empty": saying(""),
+    "error with 200": saying(json.dumps({"error": {"message": f"Provider returned error {SECRET}", "code": 502}})),
     "redirect": _redirecting,
     "hang": _hanging,
     "canceled in flight": _hanging,

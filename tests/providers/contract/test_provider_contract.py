@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from contract_run import Outcomes, is_never_sent, outcomes_of
+from contract_run import Outcomes, environment_of, factory_at, is_never_sent, outcomes_of
 from contract_server import ELSEWHERE
 from contract_wires import ANSWER, WIRES, Wire
 
+from batchrun.errors import EnvironmentProblem
 from batchrun.execution.retry_policy import FailureKind, kind_of
-from batchrun.reply import Cause, ReportedLimit, Usage
+from batchrun.masking import without_secrets
+from batchrun.reply import Cause, Failure, ReportedLimit, Usage
 
 BUILT = ["anthropic"]
 
@@ -164,6 +166,7 @@ def test_requests_prove_themselves_and_name_the_model(wire: Wire, outcomes: Outc
     assert wire.proof[1] in seen.headers[wire.proof[0]]
     assert seen.path == wire.suffix + wire.path
     assert body.get("model") == wire.says_model
+    assert seen.headers["x-team"] == "contracts"
     assert outcomes.replies["end"].api_request_id == "req_1"
 
 
@@ -176,3 +179,24 @@ def test_no_credential_is_ever_shown(wire: Wire, outcomes: Outcomes) -> None:
 
     assert [text for text in shown for secret in wire.secrets if secret in text] == []
     assert [line for line in outcomes.logged for secret in wire.secrets if secret in line] == []
+
+
+def test_another_variable_may_have_the_key(wire: Wire) -> None:
+    ((name, value),) = wire.environment.items() if len(wire.environment) == 1 else [("", "")]
+    if not name:
+        return
+    with environment_of(wire) as patch:
+        patch.delenv(name)
+        patch.setenv("CONTRACT_KEY", value)
+        factory = factory_at(wire, "http://127.0.0.1:1", api_key_env="CONTRACT_KEY")
+        factory.check()
+
+        assert value not in repr(factory)
+        assert value not in without_secrets(Failure(cause=Cause.STATUS, message=f"no such key: {value}")).message
+
+
+def test_the_usual_key_never_goes_where_another_one_is_named(wire: Wire) -> None:
+    if len(wire.environment) != 1:
+        return
+    with environment_of(wire), pytest.raises(EnvironmentProblem, match="CONTRACT_KEY"):
+        factory_at(wire, "http://127.0.0.1:1", api_key_env="CONTRACT_KEY").check()

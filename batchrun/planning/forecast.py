@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from batchrun.answers.form import DEFAULT_MODE
 from batchrun.budget.caps import Caps, remaining_nusd, remaining_tokens
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.estimate import Estimate, Estimator
@@ -13,6 +14,7 @@ from batchrun.estimation.interval import product
 from batchrun.estimation.reply_length import Replies, reply_length
 from batchrun.estimation.text_class import TextClass
 from batchrun.job.decisive_keys import decisive_keys
+from batchrun.job.key_types import CacheMode
 from batchrun.job.load import JobFile
 from batchrun.planning.cascade_history import LaterModels, later_models
 from batchrun.planning.format_costs import markup_cost, pdf_cost
@@ -32,6 +34,7 @@ from batchrun.strategy.duration import Duration, expected_duration
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, Plan
 from batchrun.strategy.prompt_caching import Caching, CachingFacts, Prefix, decide_caching, if_cached, marking_documents
+from batchrun.strategy.provider_notes import no_batches, provider_notes
 from batchrun.strategy.routes import Forecast, Route, RouteOptions, choose, forecasts
 
 SHOWN_PROBLEMS = 20
@@ -102,13 +105,14 @@ class Forecaster:
         later = self._later()
         options = self._options(later)
         stream, batch = (options.best(route) for route in Route)
-        choice = choose(self._route_options(run), stream, batch)
+        choice = choose(self._route_options(run, requests=stream.estimate.requests), stream, batch)
         chosen = options.best(choice.route)
         estimator = self._by(choice.route)
         divisor = estimator.price.divisor
         worst = self.planned.worst()
         worst_nusd = -(-worst.nusd // divisor)
         models = [chain_model.price.name for chain_model in self.chain.models]
+        able = self.chain.models[0].capabilities
         tags = Runs(self.ledger).tags(run.run_no) if run else spec.job.tags
         caps = self.caps.borne_by(tags)
         cap_usages = plan_cap_usages(self.ledger.connection, caps, run, models=models, now=time.time())
@@ -130,7 +134,7 @@ class Forecaster:
             unsettled_s=self._unsettled_s(options.duration, in_batches=counts.get(Kind.IN_BATCH, 0)),
             choice=choice,
             chosen=chosen,
-            forecasts=options.forecasts,
+            forecasts=tuple(one for one in options.forecasts if one.route is choice.route or able.batches),
             caching=options.caching,
             deadline_s=self.deadline_s,
             committed_nusd=committed_nusd,
@@ -158,6 +162,7 @@ class Forecaster:
             markup=markup_cost(self.planned, estimator),
             reply=reply_forecast(self.job, self.estimator.price, self._past(self.estimator.price)),
             keys=decisive_keys(self.job),
+            provider_notes=provider_notes(self.chain, asks_by_schema=self.job.form.mode == DEFAULT_MODE),
         )
 
     def remaining_estimate(self, route: Route) -> Estimate:
@@ -198,7 +203,7 @@ class Forecaster:
         ways, caching = list[Forecast](), dict[Route, Caching]()
         for plain in forecasts(estimate, duration, max_queued=self.job.spec.batch.max_queued, turns=self._turns):
             facts = self._circumstances(plain)
-            decided = caching[plain.route] = decide_caching(self.job.spec.prompt.cache, facts)
+            decided = caching[plain.route] = decide_caching(self._cache_mode, facts)
             possible = if_cached(decided, facts)
             ways += [plain, self._cached(plain, possible)] if possible else [plain]
         whole = [replace(one, estimate=self._with_merging(self._with_later(one.estimate, later))) for one in ways]
@@ -231,8 +236,13 @@ class Forecaster:
 
     def _caching_of_all(self, options: Options, route: Route) -> Caching:
         """Return the caching on a route if the documents were asked for all their fields again."""
-        mode, rates, turns = self.job.spec.prompt.cache, self.estimator.price.rates, self.document_turns
+        mode, rates, turns = self._cache_mode, self.estimator.price.rates, self.document_turns
         return marking_documents(options.caching[route], mode, rates, turns=turns, batched=route is Route.BATCH)
+
+    @property
+    def _cache_mode(self) -> CacheMode:
+        """Whether prefixes are marked for the prompt cache, where the provider lets them be marked."""
+        return self.job.spec.prompt.cache if self.chain.models[0].capabilities.cache else "off"
 
     def _later(self) -> LaterModels | None:
         """Return what is known of the models after the first. Returns None without a cascade."""
@@ -303,7 +313,8 @@ class Forecaster:
         unsettled = sum(count for kind, count in counts.items() if kind.sent or kind is Kind.IN_BATCH)
         return unsettled <= Runs(self.ledger).unsettled(run.run_no)
 
-    def _route_options(self, run: Run | None) -> RouteOptions:
+    def _route_options(self, run: Run | None, *, requests: int) -> RouteOptions:
+        first = self.chain.models[0]
         elapsed_s = time.time() - run.started_at if run else 0.0
         return RouteOptions(
             route=self.route,
@@ -311,6 +322,7 @@ class Forecaster:
             elapsed_s=elapsed_s,
             fallback=self.job.spec.batch.fallback == "stream",
             begun=Route(run.route) if run else None,
+            no_batches=no_batches(first.capabilities, first.price.name, requests=requests),
         )
 
     def _affordable_count(

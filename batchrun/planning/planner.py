@@ -47,6 +47,7 @@ from batchrun.store.ledger.runs import Runs
 from batchrun.store.output.publish import Output
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Plan
+from batchrun.strategy.provider_notes import no_batches
 from batchrun.strategy.routes import Route
 from batchrun.workers.children import Children
 from batchrun.workers.workers import Workers
@@ -118,13 +119,14 @@ class Planner:
     def __post_init__(self) -> None:
         self.template = RequestTemplate(self.job, tool_choice=self.chain.models[0].tool_choice)
         run = Runs(self.ledger).open_run(self.job.spec.job.name, self.fingerprint)
-        self.in_batches = (self.route or (run.route if run else None)) == Route.BATCH
+        able = self.chain.models[0].capabilities
+        self.in_batches = able.batches and (self.route or (run.route if run else None)) == Route.BATCH
         streams = self.route in {None, "stream"} and not self.in_batches
         self.estimator = untaught(self.job, self.renderer, self.price, streams=streams)
         self.calibration = CalibrationData(
             job=self.job, ledger=self.ledger, fingerprint=self.fingerprint, guess=self.estimator
         )
-        limit = size_limit(self.job.spec, self.price, self._window)
+        limit = size_limit(self.job.spec, self.chain.models[0], self._window)
         self.builder = RequestBuilder(self.template, self.estimator, limit, count=count_tokens, truncate=truncate)
         self.planned = PlannedDocuments(self.ledger, self.job.spec.job.name, settings=self.settings)
         self.workers = self._workers(Selection())
@@ -163,6 +165,9 @@ class Planner:
 
         With a `counter` the API counts about `online` documents, unless the job has enough answers.
         """
+        able = self.chain.models[0].capabilities
+        if self.route == Route.BATCH and (why := no_batches(able, self.price.name)):
+            raise UsageProblem(f"{why}.", hint="leave --route out, or say --route stream")
         self.everything = selection.everything
         self.workers, self.merger = self._workers(selection), self._merger(selection)
         self.planning("reading", 0)
@@ -176,8 +181,9 @@ class Planner:
         self.unsampled = self._sampler.count_sample()
         if counter and any(kind.sent for kind in self.planned.counts()):
             self.planning("asking", self._in_source)
-            await self.calibration.ask(self._sampler, counter, online)
-            names = [model.price.name for model in self.chain.models]
+            if self.chain.models[0].capabilities.counts_tokens:
+                await self.calibration.ask(self._sampler, counter, online)
+            names = [model.price.name for model in self.chain.models if model.capabilities.models_api]
             self._notices = await notices_online(counter, names, today=datetime.now(UTC).date())
         self._digest, self._reused = self.planned.digest(), self.planned.reused()
         return self.forecast()
@@ -330,7 +336,7 @@ class Planner:
         spec = self.job.spec
         if spec.source.on_oversize != "split" or spec.source.merge != "model":
             return None
-        limit = window_limit(self.price, self._window)
+        limit = window_limit(self.chain.models[0], self._window)
         return Merger(
             job=spec.job.name,
             builder=RequestBuilder(self.template, self.estimator, limit, count=count_tokens, truncate=truncate),

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from batchrun.catalog.price import ModelPrice
 from batchrun.document import Document, NativeFile
 from batchrun.documents.bounds import MAX_BYTES, too_large
 from batchrun.documents.split import segment_document, split
@@ -18,6 +17,7 @@ from batchrun.estimation.tokenizer import LONG_TEXT
 from batchrun.job.spec import JobSpec
 from batchrun.planning.request_template import RequestTemplate
 from batchrun.request import Request
+from batchrun.strategy.model_chain import ChainModel
 
 LARGEST_CHARACTER = 4
 """The most bytes of a character in UTF-8; a byte-level tokenizer makes at most one token of a byte."""
@@ -43,18 +43,23 @@ class SizeLimit:
     truncates: bool
     pages: int = MOST_PAGES
     """The most pages of a PDF that is sent as it is."""
+    bytes: int = MAX_BYTES
+    """The most bytes of a request with a file."""
 
 
-def window_limit(price: ModelPrice, window: int) -> SizeLimit:
+def window_limit(model: ChainModel, window: int) -> SizeLimit:
     """Limit documents to the tokens that are left for them in the model's context window."""
+    price, most_bytes = model.price, min(MAX_BYTES, model.capabilities.max_body)
     pages = MOST_PAGES if price.context_window >= LARGE_WINDOW else MOST_PAGES_OF_SMALL_WINDOWS
-    return SizeLimit(window, f"the room in {price.name}'s context window", truncates=False, pages=pages)
+    return SizeLimit(
+        window, f"the room in {price.name}'s context window", truncates=False, pages=pages, bytes=most_bytes
+    )
 
 
-def size_limit(spec: JobSpec, price: ModelPrice, window: int) -> SizeLimit:
+def size_limit(spec: JobSpec, model: ChainModel, window: int) -> SizeLimit:
     """Limit documents as the job says, but never above the window."""
     source = spec.source
-    limit = replace(window_limit(price, window), truncates=source.on_oversize == "truncate")
+    limit = replace(window_limit(model, window), truncates=source.on_oversize == "truncate")
     if source.split_tokens and source.split_tokens <= window:
         return replace(limit, tokens=source.split_tokens, name="source.split_tokens")
     if source.max_document_tokens is not None and source.max_document_tokens <= window:
@@ -162,7 +167,7 @@ class RequestBuilder:
             return None
         if pages and pages > self.limit.pages:
             return f"{pages:,} pages, and a request may have {self.limit.pages} as they are; split it, {OTHERWISE}"
-        if body_bytes > MAX_BYTES:
+        if body_bytes > self.limit.bytes:
             return f"a request with it has {too_large(body_bytes)}; split it, {OTHERWISE}"
         return None
 

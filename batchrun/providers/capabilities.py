@@ -33,6 +33,8 @@ class Capabilities:
     """Whether files can be uploaded, to be named in requests."""
     max_body: int = 32 * MB
     """The most bytes of one request."""
+    min_batch_requests: int = 1
+    """The fewest requests of one batch."""
     max_batch_requests: int = 100_000
     """The most requests of one batch."""
     max_batch_bytes: int = 256 * MB
@@ -48,7 +50,7 @@ _OF_TYPE: dict[ProviderType, Capabilities] = {
     "aws": FULL,
     "google": FULL,
     "foundry": _STREAMS,
-    "bedrock": replace(_CLOUD, counts_tokens=False, max_body=20 * MB),
+    "bedrock": replace(_CLOUD, counts_tokens=False, max_body=20 * MB, min_batch_requests=100),
     "vertex": replace(_CLOUD, structured_output=False, max_body=30 * MB),  # an organization's policy has to allow it
     "openai": Capabilities(
         counts_tokens=False,
@@ -64,8 +66,8 @@ _UNSTRUCTURED_ON_BEDROCK = frozenset({"claude-haiku-5-5"})
 """The models that Bedrock does not hold to a schema, though the API of Anthropic does (Bedrock's model pages)."""
 
 
-def capabilities_of(section: ProviderSection, row_name: str) -> Capabilities:
-    """Return what a provider can do with a model, whose row in the table of prices has this name."""
+def capabilities_of(section: ProviderSection, row_name: str = "") -> Capabilities:
+    """Return what a provider can do, with a model whose row in the table of prices has this name."""
     found = _OF_TYPE[section.type]
     is_own = section.type == "openai" and section.base_url is not None
     if is_own:  # a compatible server has what everybody has, and what its owner says

@@ -13,6 +13,7 @@ from batchrun.job.providers import Providers, engine_name
 from batchrun.providers import BatchProvider, Connected, FileStore, ModelDirectory, Provider, TokenCounter
 from batchrun.providers.anthropic.endpoint import Endpoint
 from batchrun.providers.anthropic.wire import at_provider, batch_around
+from batchrun.providers.capabilities import capabilities_of
 from batchrun.providers.factories import Factory, factory_of
 from batchrun.reply import Reply
 from batchrun.request import Request
@@ -76,8 +77,9 @@ class RoutingFactory:
         return RoutingBatches(self.address, lambda name: self.factory(name).make_batches(timeout_s=timeout_s))
 
     def make_files(self, *, timeout_s: float) -> FileStore:
-        """Make the store of files of the job's own model inside the running loop."""
-        return self.factory(self.names[0]).make_files(timeout_s=timeout_s)
+        """Make the store of files inside the running loop: that of the first provider which keeps files."""
+        keeping = (name for name in self.names if capabilities_of(self.providers.section(name)).files)
+        return self.factory(next(keeping, ANTHROPIC)).make_files(timeout_s=timeout_s)
 
 
 class Routing(Generic[Client]):

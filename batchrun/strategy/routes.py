@@ -88,6 +88,8 @@ class RouteOptions:
     """The route of the run that would be continued. None for a new run."""
     elapsed_s: float = 0.0
     """The time since that run began."""
+    no_batches: str | None = None
+    """Why requests cannot travel in batches. None if they can."""
 
     def is_over(self, stream: Forecast) -> bool:
         """Whether the rest would be taken back from a batch at once, to be streamed."""
@@ -98,6 +100,8 @@ class RouteOptions:
 
 def choose(options: RouteOptions, stream: Forecast, batch: Forecast) -> Choice:
     """Choose the route that the options name, or else the cheaper route that the deadline allows."""
+    if options.no_batches:
+        return Choice(Route.STREAM, options.no_batches)
     choice = _choose(options, stream, batch)
     if choice.route is Route.BATCH and options.is_over(stream):
         return Choice(Route.STREAM, "the deadline is too near for a batch")

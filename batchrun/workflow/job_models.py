@@ -15,6 +15,7 @@ from batchrun.job.problems import JobFileError
 from batchrun.job.toml_positions import KeyPath
 from batchrun.statistics.audit import calibration_needed
 from batchrun.strategy.model_chain import ModelChain, UnsuitedModel, make_model_chain
+from batchrun.strategy.provider_notes import provider_problems
 
 
 def prices_of(job: JobFile, *, today: date) -> PriceTable:
@@ -51,9 +52,13 @@ def models_of(job: JobFile, prices: PriceTable, *, today: date) -> ModelChain:
     refuse_small_calibration(job)
     spec = job.spec
     try:
-        return make_model_chain(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
+        chain = make_model_chain(spec.model, spec.limits, prices, today=today, cascade=spec.cascade)
     except UnsuitedModel as unsuited:
         raise unsuited_models(job, unsuited.problems) from None
+    if problems := list(provider_problems(spec, chain.models)):
+        found = [job.text.at_value(tuple(key.split(".")), f"`{key}`: {message}") for key, message in problems]
+        raise JobFileError(found, file=job.text.file)
+    return chain
 
 
 def refuse_forbidden_models(job: JobFile) -> None:

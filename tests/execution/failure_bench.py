@@ -197,6 +197,7 @@ class BatchBench:
     """The custom_ids of each batch that was created."""
 
     model = "claude-haiku-4-5"
+    fewest = 1
     schema = SCHEMA
     caps = Caps(run=run_cap(10**12))
 

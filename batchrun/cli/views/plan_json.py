@@ -101,6 +101,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
             }
             if plan.partly
             else None,
+            "provider_notes": list(plan.provider_notes),
             "table_files": plan.tables,
             "mostly_markup": {
                 "documents": plan.markup.documents,

@@ -36,6 +36,8 @@ class Creator:
         self._context = context
         self._packer = packer
         self._most_requests = context.run.batch.max_requests
+        self.leaves_few = False
+        """Whether so few requests are pending that the provider takes no batch of them: they are to be streamed."""
         self._refusals = 0
         self._creates = False
         """Whether a batch was created in this run."""
@@ -64,6 +66,9 @@ class Creator:
                 continue
             try:
                 if not spool.candidates:
+                    return False
+                if len(spool.candidates) < self._packer.fewest:
+                    self.leaves_few = True
                     return False
                 if not await self._create(spool):
                     return True

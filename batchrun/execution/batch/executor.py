@@ -92,7 +92,8 @@ class BatchExecutor:
             if not open_batches and not blocked:
                 if self._context.uploader:
                     await self._context.uploader.delete_all()
-                return Ending.STREAM if switches else Ending.DONE
+                few = self._creator is not None and self._creator.leaves_few
+                return Ending.STREAM if switches or few else Ending.DONE
             if not self._context.run.waits:
                 return Ending.UNFINISHED
             await self._wait(open_batches)

@@ -12,6 +12,7 @@ from batchrun.catalog.price_table import PriceTable
 from batchrun.catalog.provider_prices import row_name
 from batchrun.catalog.rate_limits import LearnedLimits, RateLimits, effective_limits, published_limits
 from batchrun.errors import UsageProblem
+from batchrun.job.provider_sections import ANTHROPIC
 from batchrun.job.providers import Providers
 from batchrun.outcome import Outcome
 from batchrun.providers.anthropic.wire import request_to_model
@@ -36,6 +37,8 @@ class ChainModel:
     """None when the job has no effort, or this model does not take it."""
     thinking: str | None
     """None when the job says nothing of thinking, or this model does not take it."""
+    provider: str = ANTHROPIC
+    """The name of the model's provider."""
     capabilities: Capabilities = FULL
     """What the model's provider can do."""
     provider_type: str = ""
@@ -167,6 +170,7 @@ def _chain_model(model: "ModelSection", price: ModelPrice, limits: RateLimits, p
         limits=limits,
         effort=model.effort,
         thinking=model.thinking,
+        provider=name,
         capabilities=capabilities_of(providers.section(name), row_name(there, providers.section(name))),
         provider_type=providers.identity(price.name),
     )

@@ -9,30 +9,33 @@ from batchrun.strategy.model_chain import ChainModel, ModelChain
 
 
 def provider_notes(chain: ModelChain, *, asks_by_schema: bool) -> tuple[str, ...]:
-    """Say for each model of a chain what is done in another way because of the model's provider.
+    """Say what is done in another way because of the providers of a chain's models.
 
     `asks_by_schema` says whether the job asks for structured output.
     """
-    found = [f"{model.price.name}: {words}" for model in chain.models for words in _notes(model, asks_by_schema)]
+    ables = {model.provider: model.capabilities for model in chain.models}
+    found = [f"{provider} {words}" for provider, able in ables.items() for words in _notes(able)]
+    unstructured = [model.price.name for model in chain.models if not model.capabilities.structured_output]
+    if asks_by_schema and unstructured:
+        found.append(
+            f"{', '.join(unstructured)} takes no JSON Schema, so that the answer is asked for as a tool's input"
+        )
     return tuple(found)
 
 
-def _notes(model: ChainModel, asks_by_schema: bool) -> Iterator[str]:  # noqa: FBT001 - the only caller is above
-    able = model.capabilities
-    if asks_by_schema and not able.structured_output:
-        yield "no structured output here, so that the answer is asked for as the call of a tool"
+def _notes(able: Capabilities) -> Iterator[str]:
     if not able.counts_tokens:
-        yield "its provider counts no tokens: the estimate rests on what was measured for all jobs"
+        yield "counts no tokens, so that the estimate rests on what was measured for all jobs"
     if not able.limit_headers:
-        yield "its provider reports no rate limits: [limits] says them, or answers of 429 teach the rate"
+        yield "reports no rate limits: [limits] says them, or answers of 429 teach the rate"
 
 
 def no_batches(able: Capabilities, model: str, *, requests: int = 0) -> str | None:
     """Say why requests to a model, if so many are known, cannot travel in batches. Returns None if they can."""
     if not able.batches:
-        return f"{model}: its provider takes no batches, or no bucket says where their files go"
+        return f"the provider of {model} takes no batches here"
     if 0 < requests < able.min_batch_requests:
-        return f"{model}: its provider takes batches of {able.min_batch_requests} requests or more"
+        return f"the provider of {model} takes batches of {able.min_batch_requests} requests or more"
     return None
 
 

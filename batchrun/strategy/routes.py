@@ -100,9 +100,9 @@ class RouteOptions:
 
 def choose(options: RouteOptions, stream: Forecast, batch: Forecast) -> Choice:
     """Choose the route that the options name, or else the cheaper route that the deadline allows."""
-    if options.no_batches:
-        return Choice(Route.STREAM, options.no_batches)
     choice = _choose(options, stream, batch)
+    if choice.route is Route.BATCH and options.no_batches:
+        return Choice(Route.STREAM, options.no_batches)
     if choice.route is Route.BATCH and options.is_over(stream):
         return Choice(Route.STREAM, "the deadline is too near for a batch")
     return choice

@@ -63,7 +63,7 @@ def claude_message(end: End, counted: bool) -> dict[str, Any]:
     usage = {
         "input_tokens": 40,
         "cache_read_input_tokens": 60,
-        "cache_creation_input_tokens": 0,
+        "cache_creation_input_tokens": 10,
         "output_tokens": 50,
         "output_tokens_details": {"thinking_tokens": 20},
     }
@@ -283,10 +283,10 @@ def chat_completion(end: End, counted: bool) -> dict[str, Any]:
     reasons = {"end": "stop", "max tokens": "length", "refusal": "stop", "tool": "tool_calls"}
     call = {"id": "call_1", "type": "function", "function": {"name": "answer", "arguments": ANSWER}}
     usage = {
-        "prompt_tokens": 100,
+        "prompt_tokens": 110,
         "completion_tokens": 50,
-        "total_tokens": 150,
-        "prompt_tokens_details": {"cached_tokens": 60, "audio_tokens": 0},
+        "total_tokens": 160,
+        "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10, "audio_tokens": 0},
         "completion_tokens_details": {"reasoning_tokens": 20, "audio_tokens": 0},
     }
     message = {
@@ -313,11 +313,11 @@ def response(end: End, counted: bool) -> dict[str, Any]:
     if end == "tool":
         said = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "answer", "arguments": ANSWER}
     usage = {
-        "input_tokens": 100,
-        "input_tokens_details": {"cached_tokens": 60},
+        "input_tokens": 110,
+        "input_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10},
         "output_tokens": 50,
         "output_tokens_details": {"reasoning_tokens": 20},
-        "total_tokens": 150,
+        "total_tokens": 160,
     }
     return {
         "id": "resp_1",

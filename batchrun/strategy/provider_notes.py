@@ -17,9 +17,8 @@ def provider_notes(chain: ModelChain, *, asks_by_schema: bool) -> tuple[str, ...
     found = [f"{provider} {words}" for provider, able in ables.items() for words in _notes(able)]
     unstructured = [model.price.name for model in chain.models if not model.capabilities.structured_output]
     if asks_by_schema and unstructured:
-        found.append(
-            f"{', '.join(unstructured)} takes no JSON Schema, so that the answer is asked for as a tool's input"
-        )
+        names = ", ".join(unstructured)
+        found.append(f"{names} takes no JSON Schema, so that the answer is asked for as a tool's input")
     return tuple(found)
 
 

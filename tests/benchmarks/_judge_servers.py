@@ -73,6 +73,13 @@ def wanted(variable: str, program: str | None = None) -> str:
 @contextmanager
 def serving(command: list[str], address: str, ready: str, **environment: str) -> Iterator[str]:
     """Run a server for as long as the block lasts; yields its address once it answers."""
+    with running(command, address + ready, **environment):
+        yield address
+
+
+@contextmanager
+def running(command: list[str], ready: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server for as long as the block lasts; yields its process once the address `ready` answers."""
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
             command,
@@ -82,8 +89,8 @@ def serving(command: list[str], address: str, ready: str, **environment: str) ->
             cwd=tempfile.gettempdir(),
         )
         try:
-            _wait(process, address + ready)
-            yield address
+            _wait(process, ready)
+            yield process
         except TimeoutError:
             said.seek(0)
             sys.exit(f"{command[0]} does not answer:\n{said.read()[-3_000:]}")

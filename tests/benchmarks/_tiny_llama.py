@@ -14,9 +14,7 @@ import numpy as np
 
 WIDTH, HEADS, LAYERS, INNER, CONTEXT = 64, 4, 2, 128, 32_768
 LETTERS = [chr(code) for code in range(0x21, 0x7F)]
-TEMPLATE = (
-    "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}\n{% endfor %}<|assistant|>"
-)
+TEMPLATE = "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}\n{% endfor %}<|assistant|>"
 LIKELY = {"\u2581": 1.5, '"': 4.0, "}": 3.0, "]": 3.0, "</s>": 2.0}
 """How much likelier a token is than others, as a difference of logits."""
 

@@ -114,9 +114,7 @@ CASES = {
         environment=KEYED,
         exit_codes=(1, 2, 3, 5),
     ),
-    "LiteLLM, chat, budget": Case(
-        server="litellm", model="spent", provider=OWN, environment=KEYED, exit_codes=(4,)
-    ),
+    "LiteLLM, chat, budget": Case(server="litellm", model="spent", provider=OWN, environment=KEYED, exit_codes=(4,)),
     "LiteLLM, chat, 429 for ever": Case(
         server="litellm",
         model="mock-429",
@@ -131,7 +129,11 @@ CASES = {
         server="litellm", model="nobody", provider=OWN, environment=KEYED, exit_codes=(1, 5)
     ),
     "LiteLLM, chat, bad key": Case(
-        server="litellm", model="mock", provider=OWN, environment={"OPENAI_API_KEY": "sk-nobody-0123456789"}, exit_codes=(1, 5)
+        server="litellm",
+        model="mock",
+        provider=OWN,
+        environment={"OPENAI_API_KEY": "sk-nobody-0123456789"},
+        exit_codes=(1, 5),
     ),
 }
 SECONDS = 90
@@ -183,7 +185,9 @@ def judge(name: str, case: Case, address: str, documents: int) -> bool:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         job = project(folder, case, address, documents)
-        code, said = batchrun(folder, "submit", str(job), "--progress", "lines", "--partial-answers", **case.environment)
+        code, said = batchrun(
+            folder, "submit", str(job), "--progress", "lines", "--partial-answers", **case.environment
+        )
         rows, spent = 0, ""
         if (folder / "results").exists():
             _, listed = batchrun(folder, "results", "--format", "jsonl", **case.environment)

@@ -77,10 +77,13 @@ class Proxy:
     async def handle(self, request: web.Request) -> web.Response:
         body = await request.read()
         self._check_request(request, body)
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in {"host", "content-length"}}
-        async with aiohttp.ClientSession(auto_decompress=False) as session, session.request(
-            request.method, self._upstream + request.path_qs, data=body, headers=headers
-        ) as answer:
+        headers = {
+            name: value for name, value in request.headers.items() if name.lower() not in {"host", "content-length"}
+        }
+        async with (
+            aiohttp.ClientSession(auto_decompress=False) as session,
+            session.request(request.method, self._upstream + request.path_qs, data=body, headers=headers) as answer,
+        ):
             said = await answer.read()
             kept = {
                 name: value
@@ -106,7 +109,9 @@ class Proxy:
     def _check_line(self, line: bytes) -> None:
         self._check("BatchRequestInput", line)
         asked = json.loads(line)
-        self._check(REQUESTS.get(asked.get("url"), "CreateChatCompletionRequest"), json.dumps(asked.get("body")).encode())
+        self._check(
+            REQUESTS.get(asked.get("url"), "CreateChatCompletionRequest"), json.dumps(asked.get("body")).encode()
+        )
 
     def _check(self, name: str, body: bytes) -> None:
         self.checked[name] += 1

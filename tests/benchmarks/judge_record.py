@@ -26,7 +26,9 @@ SCHEMA = {
     "required": ["title", "pages"],
     "additionalProperties": False,
 }
-KEPT = re.compile(r"content-type|retry-after|server|(x-)?request-id|x-ratelimit-.*|anthropic-ratelimit-.*|x-litellm-(call-id|version)")
+KEPT = re.compile(
+    r"content-type|retry-after|server|(x-)?request-id|x-ratelimit-.*|anthropic-ratelimit-.*|x-litellm-(call-id|version)"
+)
 FOLDERS = re.compile(r'/[^"\s]*/site-packages/')
 LONGEST = 4_000
 

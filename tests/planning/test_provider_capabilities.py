@@ -1,12 +1,14 @@
 """A plan offers what the provider of its model can do, and says in a line what is done in another way."""
 
 import pytest
-from command_line import CommandLine
 from trial_project import TrialProject
 
+from batchrun.cli.interrupts import run_async
 from batchrun.errors import UsageProblem
+from batchrun.planning.selection import Selection
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.routes import Route
+from batchrun.workflow.open_job import SubmitOptions
 
 BEDROCK = {"provider": 'type = "bedrock"\nregion = "us-east-1"'}
 WITH_BUCKET = {"provider": BEDROCK["provider"] + '\nbucket = "s3://b/p"\nrole = "r"'}
@@ -36,17 +38,11 @@ def test_what_bedrock_does_in_another_way(project: TrialProject) -> None:
     assert {one.route for one in plan.forecasts} == {Route.STREAM}
 
 
-@pytest.mark.parametrize(
-    ("sections", "said"),
-    [
-        ({"model": MODEL.format("home/m"), **HOME, "providers_home": HOME["providers_home"] + "\nstructured_output = false"}, True),
-        ({"model": MODEL.format("home/m"), **HOME}, False),
-    ],
-    ids=["by tool", "by schema"],
-)  # fmt: skip
-def test_the_answer_is_asked_for_as_a_tools_input(project: TrialProject, sections: dict[str, str], said: bool) -> None:
-    notes = planned(project, **sections).provider_notes
-    assert ("home/m takes no JSON Schema, so that the answer is asked for as a tool's input" in notes) == said
+@pytest.mark.parametrize("is_held", [True, False], ids=["by schema", "by tool"])
+def test_how_the_answer_is_asked_for(project: TrialProject, is_held: bool) -> None:
+    section = f"{HOME['providers_home']}\nstructured_output = {str(is_held).lower()}"
+    notes = planned(project, model=MODEL.format("home/m"), providers_home=section).provider_notes
+    assert ("home/m takes no JSON Schema, so that the answer is asked for as a tool's input" in notes) == (not is_held)
 
 
 @pytest.mark.parametrize(
@@ -75,13 +71,12 @@ def test_auto_streams_without_batches(project: TrialProject) -> None:
     assert plan.choice.reason == "the provider of bedrock/claude-haiku-4-5 takes no batches here"
 
 
-def test_a_route_that_is_not_there_is_refused(project: TrialProject, batchrun: CommandLine) -> None:
-    project.documents(1)
-    project.job(**BEDROCK, run='route = "batch"')
-    said = batchrun("plan jobs/trial.toml").err
-    assert "error: `run.route`: the provider of bedrock/claude-haiku-4-5 takes no batches here" in said
+def test_a_route_that_is_not_there_is_refused(project: TrialProject) -> None:
+    with pytest.raises(UsageProblem, match="`run.route`: the provider of bedrock/claude-haiku-4-5 takes no batches"):
+        planned(project, **BEDROCK, run='route = "batch"')
     project.job(**BEDROCK)
-    assert "takes no batches here.\n" in batchrun("plan jobs/trial.toml --route batch").err
+    with project.opened() as opened, pytest.raises(UsageProblem, match="takes no batches here"):
+        run_async(opened.planner(SubmitOptions(route="batch")).plan(Selection()))
 
 
 def test_pdfs_as_they_are_need_a_provider_that_takes_them(project: TrialProject) -> None:

@@ -181,7 +181,10 @@ def test_a_renamed_body_has_the_same_bytes_otherwise() -> None:
     async def read() -> bytes:
         return b"".join([part async for part in RenamedBody(Body("home/llama"), "a-longer-name").parts()])
 
-    assert asyncio.run(read()) == b"".join(asyncio.run(_parts(Body("a-longer-name"))))
+    bodies = asyncio.run(read()), b"".join(asyncio.run(_parts(Body("a-longer-name"))))
+    renamed, other = (json.loads(body)["requests"] for body in bodies)
+    assert [one["params"] for one in renamed] == [one["params"] for one in other]
+    assert [one["custom_id"] for one in renamed] != [one["custom_id"] for one in other]
 
 
 async def _parts(body: Body) -> list[bytes]:

@@ -126,9 +126,7 @@ def test_every_end_is_told_in_the_words_of_the_messages_api(outcomes: Outcomes, 
 
 
 def test_usage_tells_the_tokens_of_the_cache_and_of_thinking(outcomes: Outcomes) -> None:
-    usage = Usage(
-        input_tokens=40, cache_write_5m_tokens=10, cache_read_tokens=60, output_tokens=50, thinking_tokens=20
-    )
+    usage = Usage(input_tokens=40, cache_write_5m_tokens=10, cache_read_tokens=60, output_tokens=50, thinking_tokens=20)
 
     assert [outcomes.replies[case].usage for case in ENDS] == [usage] * len(ENDS)
 

@@ -1,4 +1,4 @@
-"""What servers of other people have answered, played back to our clients: `../recordings/README.md` says who said it."""
+"""What servers of other people answered, played back to our clients; `../recordings/README.md` says who said it."""
 
 import asyncio
 import json

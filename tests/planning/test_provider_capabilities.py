@@ -72,7 +72,7 @@ def test_auto_streams_without_batches(project: TrialProject) -> None:
 
 
 def test_a_route_that_is_not_there_is_refused(project: TrialProject) -> None:
-    with pytest.raises(UsageProblem, match="`run.route`: the provider of bedrock/claude-haiku-4-5 takes no batches"):
+    with pytest.raises(UsageProblem, match=r"`run\.route`: the provider of bedrock/claude-haiku-4-5 takes no batches"):
         planned(project, **BEDROCK, run='route = "batch"')
     project.job(**BEDROCK)
     with project.opened() as opened, pytest.raises(UsageProblem, match="takes no batches here"):

@@ -14,8 +14,8 @@ from aiohttp import web
 from contract_wires import GOOGLE_TOKEN, SECRET, Refusal, Wire
 
 CASE = re.compile(r"case=([^;]+);")
-BOMB = 200_000_000
-"""What a small answer becomes when it is decompressed, in bytes."""
+BOMB, FLOOD = 100_000_000, 50
+"""How much white space stands before a good answer: in bytes before compression, and in megabytes as they are."""
 ELSEWHERE = "/elsewhere"
 
 
@@ -119,19 +119,21 @@ async def _cutting_inside(_: ContractServer, request: web.Request) -> web.Stream
 
 
 @cache
-def _bomb() -> bytes:
-    return gzip.compress(b" " * BOMB, compresslevel=1)
+def _bomb(message: str) -> bytes:
+    return gzip.compress(b" " * BOMB + message.encode(), compresslevel=1)
 
 
-async def _exploding(_: ContractServer, __: web.Request) -> web.Response:
-    return web.Response(body=_bomb(), headers={"content-encoding": "gzip", "content-type": "application/json"})
+async def _exploding(server: ContractServer, _: web.Request) -> web.Response:
+    body = _bomb(json.dumps(server.wire.message("end", True)))
+    return web.Response(body=body, headers={"content-encoding": "gzip", "content-type": "application/json"})
 
 
-async def _flooding(_: ContractServer, request: web.Request) -> web.StreamResponse:
+async def _flooding(server: ContractServer, request: web.Request) -> web.StreamResponse:
     answer = web.StreamResponse(headers={"content-type": "application/json"})
     await answer.prepare(request)
-    for _ in range(100):
+    for _ in range(FLOOD):
         await answer.write(b" " * 1_000_000)
+    await answer.write(json.dumps(server.wire.message("end", True)).encode())
     return answer
 
 

@@ -1,15 +1,17 @@
 """Sends the request of every case to a provider at once, and keeps what became of each."""
 
 import asyncio
+import json
 import logging
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import pytest
 from contract_server import ANSWERS, ContractServer, Seen
-from contract_wires import Wire
+from contract_wires import GOOGLE_TOKEN, Wire
 
 from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import AttemptError, NeverSent, Provider
@@ -26,6 +28,14 @@ SCHEMA = {
     "additionalProperties": False,
 }
 TOOL = {"name": "answer", "description": "Takes the answer.", "input_schema": SCHEMA, "strict": True}
+SHUT = {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "NO_GCE_CHECK": "true",
+    "CLOUDSDK_CONFIG": os.devnull,
+}
+"""Where the chains of the clouds would look further, at files and at the address of instances."""
 OTHERS = ("ANTHROPIC_", "OPENAI_", "AWS_", "AZURE_", "GOOGLE_", "CLOUD_ML_")
 HEADERS = {"x-team": "contracts"}
 """What [provider] sends with every request."""
@@ -77,9 +87,36 @@ def environment_of(wire: Wire) -> Iterator[pytest.MonkeyPatch]:
         for name in [*os.environ]:
             if name.startswith(OTHERS) or "PROXY" in name.upper():
                 patch.delenv(name)
-        for name, value in wire.environment.items():
+        for name, value in (SHUT | dict(wire.environment)).items():
             patch.setenv(name, value)
         yield patch
+
+
+@contextmanager
+def google_account(wire: Wire, address: str) -> Iterator[None]:
+    """Credentials of Google are a file, which names the address that gives out tokens."""
+    if GOOGLE_TOKEN not in wire.secrets:
+        yield
+        return
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    account = {
+        "type": "service_account",
+        "project_id": "contract-project",
+        "client_email": "contract@contract-project.iam.gserviceaccount.com",
+        "private_key_id": "1",
+        "private_key": key.decode(),
+        "token_uri": f"{address}/token",
+    }
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file, pytest.MonkeyPatch.context() as patch:
+        json.dump(account, file)
+        file.flush()
+        patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", file.name)
+        yield
 
 
 def outcomes_of(wire: Wire) -> Outcomes:
@@ -106,7 +143,8 @@ def factory_at(wire: Wire, address: str, **more: object) -> Factory:
 
 async def _run(wire: Wire, outcomes: Outcomes) -> None:
     server = ContractServer(wire)
-    async with server.listening() as address:
+    async with server.listening() as address, AsyncExitStack() as stack:
+        stack.enter_context(google_account(wire, address))
         factory = factory_at(wire, address)
         factory.check()
         patient, hasty = (factory.make(concurrency=40, timeout_s=timeout_s) for timeout_s in (30.0, TOO_LONG_S))

@@ -126,7 +126,6 @@ AWS_ID, AWS_SECRET, AWS_SESSION = (
     "contractSessionToken0123456789abcdef",
 )
 AWS_ENVIRONMENT = {"AWS_ACCESS_KEY_ID": AWS_ID, "AWS_SECRET_ACCESS_KEY": AWS_SECRET, "AWS_SESSION_TOKEN": AWS_SESSION}
-"""Chains of a cloud look further than these, at files and at the address of instances; both are shut in the tests."""
 AWS = Wire(
     name="aws",
     section={"type": "aws", "region": "eu-central-1", "workspace": "wrkspc_contract"},

@@ -19,6 +19,8 @@ from batchrun.providers.factories import Factory, factory_of
 from batchrun.reply import Failure, Reply
 from batchrun.request import Request
 
+LONG = 40_000
+"""The `max_tokens` of a request whose answer may be streamed."""
 TOO_LONG_S = 0.2
 """The timeout of the one provider whose server hangs."""
 SCHEMA = {
@@ -76,7 +78,8 @@ def request_of(wire: Wire, case: str) -> Request:
     asks = {"tools": [TOOL], "tool_choice": CHOICE}
     if case != "tool":
         asks = {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}
-    params = {"model": wire.model, "max_tokens": 300, "system": "Read.", **asks}
+    max_tokens = LONG if case.startswith("long") else 300
+    params = {"model": wire.model, "max_tokens": max_tokens, "system": "Read.", **asks}
     return Request.of({**params, "messages": [{"role": "user", "content": f"case={case}; a letter"}]})
 
 

@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 
 from aiohttp import web
+from contract_streams import events_of, framed, server_sent
 from contract_wires import GOOGLE_TOKEN, SECRET, Refusal, Wire
 
 CASE = re.compile(r"case=([^;]+);")
@@ -137,6 +139,25 @@ async def _flooding(server: ContractServer, request: web.Request) -> web.StreamR
     return answer
 
 
+def _streaming(*, events: int | None, error: bool = False) -> Answer:
+    """Answer in a stream where one is asked for: so many events, all of them if None, and perhaps an error then."""
+
+    async def answer(server: ContractServer, request: web.Request) -> web.StreamResponse:
+        message = server.wire.message("end", True)
+        if not (b'"stream":true' in (await request.read()).replace(b" ", b"") or "tream" in request.path):
+            return await (_ending("end") if events is None else _cutting_inside)(server, request)
+        is_framed = "invoke" in request.path
+        kind = "application/vnd.amazon.eventstream" if is_framed else "text/event-stream"
+        answer = web.StreamResponse(headers={"content-type": kind, "request-id": "req_1", "x-amzn-requestid": "req_1"})
+        await answer.prepare(request)
+        overloaded = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+        for event in [*islice(events_of(message), events), *([overloaded] if error else [])]:
+            await answer.write((framed if is_framed else server_sent)(event))
+        return answer
+
+    return answer
+
+
 PAGE = "<html><head><title>502 Bad Gateway</title></head></html>"
 ANSWERS: dict[str, Answer] = {
     "end": _ending("end"),
@@ -157,6 +178,9 @@ ANSWERS: dict[str, Answer] = {
     "canceled in flight": _hanging,
     "cut": _cutting,
     "cut inside": _cutting_inside,
+    "long": _streaming(events=None),
+    "long, cut": _streaming(events=3),
+    "long, error": _streaming(events=3, error=True),
     "bomb": _exploding,
     "flood": _flooding,
 }

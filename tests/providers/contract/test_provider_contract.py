@@ -135,6 +135,20 @@ def test_an_answer_without_counters_has_no_usage(outcomes: Outcomes) -> None:
     assert (outcomes.replies["no usage"].text, outcomes.replies["no usage"].usage) == (ANSWER, None)
 
 
+def test_a_long_answer_is_read_however_it_comes(outcomes: Outcomes) -> None:
+    reply = outcomes.replies["long"]
+
+    assert (reply.text, reply.stop_reason, reply.usage) == (ANSWER, "end_turn", outcomes.replies["end"].usage)
+
+
+@pytest.mark.parametrize("case", ["long, cut", "long, error"])
+def test_a_long_answer_that_breaks_off_may_be_billed(outcomes: Outcomes, case: str) -> None:
+    failure = outcomes.failure(case)
+
+    assert failure.maybe_billed
+    assert kind_of(failure) is FailureKind.SILENT
+
+
 def test_limits_are_read_where_they_are_told(wire: Wire, outcomes: Outcomes) -> None:
     limits = outcomes.replies["limits"].limits
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from batchrun.simulator.api_error import ApiError, ApiRefusal
 from batchrun.simulator.batches.collection import SimulatedBatches
 from batchrun.simulator.batches.life import ServiceTerms
+from batchrun.simulator.dialect import MESSAGES, Dialect
 from batchrun.simulator.faults.catalogue import FAILURES, FAULTS, OK, WITH_RETRY_AFTER
 from batchrun.simulator.faults.kinds import Failure, Spoiling, Wire
 from batchrun.simulator.faults.outages import NOBODY, OtherClient, Outage
@@ -23,8 +24,16 @@ from batchrun.simulator.replies.production import produce
 from batchrun.simulator.requests.model_cards import ModelCard
 from batchrun.simulator.requests.parameters import Params, check_message, parse
 from batchrun.simulator.requests.token_count import count_prompt
-from batchrun.simulator.usage.prompt_cache import PromptCache, PromptUsage, size_prompt
-from batchrun.simulator.usage.rate_limits import Bucket, Levels, Limits, ModelBuckets, limit_headers, start_limits
+from batchrun.simulator.usage.prompt_cache import PromptCache, PromptUsage
+from batchrun.simulator.usage.rate_limits import (
+    Bucket,
+    Levels,
+    Limits,
+    ModelBuckets,
+    WriteLimits,
+    limit_headers,
+    start_limits,
+)
 
 ORGANIZATION_ID = "5ca1ab1e-0000-4000-8000-000000000000"
 
@@ -99,14 +108,14 @@ class Simulator:
         """Apply faults to the next valid messages, or to the next calls about batches; return how many wait."""
         return self._choice.extend_script(names)
 
-    def decide(self, raw: bytes, body_sha: bytes, *, now: float) -> Decision:
-        """Decide on a body sent to `/v1/messages`. Only what is let in counts against the limits."""
+    def decide(self, raw: bytes, body_sha: bytes, *, now: float, dialect: Dialect = MESSAGES) -> Decision:
+        """Decide on a body that asks for one reply. Only what is let in counts against the limits."""
         if self._began is None:
             self._began = now
         try:
-            params = self.files.resolved(parse(raw), now=now)
-            card = check_message(params)
-            prompt = size_prompt(params, card)
+            params = self.files.resolved(dialect.read(raw), now=now)
+            card = check_message(params, find=dialect.find)
+            prompt = dialect.sized(params, card)
         except ApiRefusal as refusal:
             return Unanswered(refusal.error)
         elapsed_s = (now - self._began) * self.speed
@@ -126,6 +135,7 @@ class Simulator:
             return self._unanswered(name, card)
         buckets.admit(used.counted, now)
         delivery = self._delivery(params, card, body_sha, used=used, chances=chances, name=name, now=now)
+        delivery = delivery._replace(body=dialect.write(delivery.body, params, int(self.epoch_s + now)))
         self._cache.use(prompt, read, now=now, answer_at=now + delivery.first_token_s)
         return delivery
 
@@ -142,9 +152,11 @@ class Simulator:
         """Count output against its limit, once it is produced."""
         self._buckets_of(delivery.card).produce(delivery.output_tokens, now)
 
-    def limit_headers(self, card: ModelCard, *, now: float, levels: Levels | None = None) -> Iterator[tuple[str, str]]:
+    def limit_headers(
+        self, card: ModelCard, *, now: float, levels: Levels | None = None, write: WriteLimits = limit_headers
+    ) -> Iterator[tuple[str, str]]:
         """Write the rate limit headers of a model, by default as of `now`."""
-        return limit_headers(levels or self._buckets_of(card).levels(now), epoch_s=self.epoch_s)
+        return write(levels or self._buckets_of(card).levels(now), epoch_s=self.epoch_s)
 
     def _buckets_of(self, card: ModelCard) -> ModelBuckets:
         if card.pool not in self._buckets:

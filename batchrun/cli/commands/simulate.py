@@ -7,7 +7,7 @@ from batchrun.cli.options import PROFILES, FiniteRange
 
 @click.group()
 def simulate() -> None:
-    """A local API that behaves like Anthropic's, on this machine only."""
+    """A local API that behaves like Anthropic's, and like OpenAI's, on this machine only."""
 
 
 @simulate.command()

@@ -12,12 +12,11 @@ from batchrun.simulator.api_error import ApiError
 from batchrun.simulator.batches.body import ParamsFile, SentRequest
 from batchrun.simulator.batches.life import EXPIRES_AFTER_S, Life, RequestEnding
 from batchrun.simulator.batches.uploaded_files import SimulatedFiles
+from batchrun.simulator.dialect import MESSAGES, Body, Dialect
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS
 from batchrun.simulator.faults.kinds import Fate, Spoiling
 from batchrun.simulator.replies.message_json import message_body, new_id, to_json
 from batchrun.simulator.replies.production import produce
-from batchrun.simulator.requests.model_cards import CARDS
-from batchrun.simulator.requests.parameters import parse
 from batchrun.simulator.usage.prompt_cache import PromptUsage
 
 
@@ -61,25 +60,27 @@ class SimulatedBatch:
     fault: str
     seed: int
     speed: float
+    dialect: Dialect = MESSAGES
+    order: dict[str, Any] = field(default_factory=dict)  # in the OpenAI dialect, what was said of the batch besides
     deleted: bool = False
     _output_tokens: dict[str, int] = field(default_factory=dict)  # by custom_id, of the replies that were produced
 
     def status(self, now: float) -> str:
         """Return the processing status in the API's words."""
-        return self.life.status(self._age(now))
+        return self.life.status(self.age(now))
 
     def ended(self, now: float) -> bool:
         """Return whether no request of the batch is in processing any more."""
-        return self._age(now) >= self.life.ends_at
+        return self.age(now) >= self.life.ends_at
 
     def has_results(self, now: float) -> bool:
         """Return whether the batch has ended and its results can still be read."""
-        return self.life.ends_at <= self._age(now) < self.life.archived_at
+        return self.life.ends_at <= self.age(now) < self.life.archived_at
 
     def cancel(self, now: float) -> None:
         """Process nothing more of the batch; asking again changes nothing."""
         if self.life.canceled_at is None:
-            self.life = replace(self.life, canceled_at=self._age(now))
+            self.life = replace(self.life, canceled_at=self.age(now))
 
     def as_json(self, now: float, origin: str) -> dict[str, Any]:
         """Write the batch as the API does: everything counts as processing until the whole batch has ended."""
@@ -103,6 +104,18 @@ class SimulatedBatch:
         for member in self._by_moment:
             yield to_json({"custom_id": member.sent.custom_id, "result": self._result(member)}) + b"\n"
 
+    def outcomes(self) -> Iterator[tuple[str, RequestEnding, Body | ApiError | None]]:
+        """Tell how each request ended, by its custom_id: with a reply, with an error, or with neither."""
+        return ((member.sent.custom_id, self._ending(member), self._outcome(member)) for member in self._by_moment)
+
+    def processed(self, now: float) -> Counter[RequestEnding]:
+        """Count how the requests ended that were processed so far."""
+        return Counter(
+            self._ending(member)
+            for member in self.members
+            if self.life.reached_at(member.moment) <= self.age(now) and not self.life.unprocessed(member.moment)
+        )
+
     def bills(self) -> Iterator[Bill]:
         """Bill what succeeded."""
         for member in self.members:
@@ -121,8 +134,15 @@ class SimulatedBatch:
 
     def written_at(self, age: float) -> str:
         """Write the time at which the batch has an age, as the API does."""
-        epoch_s = self.epoch_s + self.created_at + age / self.speed
-        return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="microseconds")
+        return datetime.fromtimestamp(self.epoch_at(age), UTC).isoformat(timespec="microseconds")
+
+    def epoch_at(self, age: float) -> float:
+        """Return the time at which the batch has an age, in seconds since 1970."""
+        return self.epoch_s + self.created_at + age / self.speed
+
+    def age(self, now: float) -> float:
+        """Return the virtual seconds since the creation."""
+        return (now - self.created_at) * self.speed
 
     @cached_property
     def _endings(self) -> Mapping[str, int]:
@@ -137,26 +157,34 @@ class SimulatedBatch:
             return RequestEnding.ERRORED
         return RequestEnding.EXPIRED if effect is Fate.EXPIRED else RequestEnding.SUCCEEDED
 
-    def _result(self, member: BatchMember) -> dict[str, Any]:
-        ending, effect = self._ending(member), BATCH_FAULTS[member.fault].effect
-        if ending is RequestEnding.SUCCEEDED:
-            return {"type": ending, "message": self._message(member)}
-        if ending is RequestEnding.ERRORED and member.sent.error:  # before the request was processed
-            return _errored(member.sent.error, request_id=None)
-        if ending is RequestEnding.ERRORED and isinstance(effect, ApiError):
-            return _errored(effect, request_id=new_id("workerreq_011C", self.id, member.sent.custom_id))
-        return {"type": ending}
+    def _outcome(self, member: BatchMember) -> Body | ApiError | None:
+        match self._ending(member), BATCH_FAULTS[member.fault].effect:
+            case RequestEnding.SUCCEEDED, _:
+                return self._message(member)
+            case RequestEnding.ERRORED, effect:
+                return member.sent.error or (effect if isinstance(effect, ApiError) else None)
+        return None
 
-    def _message(self, member: BatchMember) -> dict[str, Any]:
+    def _result(self, member: BatchMember) -> dict[str, Any]:
+        ending, outcome = self._ending(member), self._outcome(member)
+        if isinstance(outcome, ApiError):
+            processed = not member.sent.error
+            request_id = new_id("workerreq_011C", self.id, member.sent.custom_id) if processed else None
+            return _errored(outcome, request_id=request_id)
+        return {"type": ending, **({"message": outcome} if outcome else {})}
+
+    def _message(self, member: BatchMember) -> Body:
         """Produce a reply; the same whenever it is asked for."""
-        raw, card = self.file.read(member.sent.place), CARDS[str(member.sent.model)]
+        raw, card = self.file.read(member.sent.place), self.dialect.find(str(member.sent.model))
+        assert card
         effect = BATCH_FAULTS[member.fault].effect
         spoiling = effect if isinstance(effect, Spoiling) else None
-        params = self.uploaded.resolved(parse(raw), now=None)
+        params = self.uploaded.resolved(self.dialect.read(raw), now=None)
         production = produce(params, card, seed=self.seed, chance=member.thinking, spoiling=spoiling)
         self._output_tokens[member.sent.custom_id] = production.output_tokens
         message_id = new_id("msg_01", self.seed, raw, "batch", member.seen)
-        return message_body(production, card, message_id=message_id, used=self._used(member), tier="batch")
+        message = message_body(production, card, message_id=message_id, used=self._used(member), tier="batch")
+        return self.dialect.write(message, params, int(self.epoch_s + self.created_at))
 
     def _used(self, member: BatchMember) -> PromptUsage:
         """Bill a prompt: caching is best effort in batches."""
@@ -177,9 +205,6 @@ class SimulatedBatch:
     @property
     def _by_moment(self) -> Sequence[BatchMember]:
         return sorted(self.members, key=attrgetter("moment"))
-
-    def _age(self, now: float) -> float:
-        return (now - self.created_at) * self.speed
 
 
 def _errored(error: ApiError, *, request_id: str | None) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import Field
 
 from batchrun.simulator.api_error import ApiError, ApiRefusal, invalid_request
+from batchrun.simulator.dialect import MESSAGES, Dialect
 from batchrun.simulator.replies.message_json import to_json
 from batchrun.simulator.requests import parameters
 from batchrun.simulator.requests.parameters import NO_OBJECT, Params, StrictForm
-from batchrun.simulator.usage.prompt_cache import NO_PROMPT, SizedPrompt, size_prompt
+from batchrun.simulator.usage.prompt_cache import NO_PROMPT, SizedPrompt
 
 
 class ParamsFile:
@@ -65,10 +66,19 @@ Resolve = Callable[[Params], Params]
 """Puts the bytes of uploaded files in the places of their ids. Raises ApiRefusal."""
 
 
-def _sent(custom_id: str, params: Params, place: range, raw: bytes, resolve: Resolve) -> SentRequest:
+def sent_request(
+    custom_id: str,
+    raw: bytes,
+    place: range,
+    resolve: Resolve,
+    *,
+    params: Params | None = None,
+    dialect: Dialect = MESSAGES,
+) -> SentRequest:
     """Check the parameters of a request. The API does so when it processes a request, not when it creates the batch."""
     sent = SentRequest(custom_id=custom_id, place=place, sha256=hashlib.sha256(raw).digest())
     try:
+        params = dialect.read(raw) if params is None else params
         whole = resolve(params)
         if whole is not params:
             params, sent = whole, sent._replace(sha256=hashlib.sha256(to_json(whole)).digest())
@@ -76,10 +86,10 @@ def _sent(custom_id: str, params: Params, place: range, raw: bytes, resolve: Res
             raise invalid_request('"stream=True" is not supported in the Message Batches API')
         if "speed" in params:
             raise invalid_request('"speed" is not supported in the Message Batches API')
-        card = parameters.check_message(params)
+        card = parameters.check_message(params, find=dialect.find)
         if params["max_tokens"] < 1:  # allowed by /v1/messages
             raise invalid_request("max_tokens: must be greater than or equal to 1")
-        prompt = size_prompt(params, card)
+        prompt = dialect.sized(params, card)
     except ApiRefusal as refusal:
         return sent._replace(error=refusal.error)
     return sent._replace(model=card.id, prompt=prompt)
@@ -100,5 +110,5 @@ def read_requests(
             message = f"custom_id's must be unique within a batch. Duplicate custom_id found: {custom_id}"
             raise invalid_request(f"requests: {message}")
         raw = to_json(params)
-        sent[custom_id] = _sent(custom_id, params, file.append(raw), raw, resolve)
+        sent[custom_id] = sent_request(custom_id, raw, file.append(raw), resolve, params=params)
     return list(sent.values())

@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import islice
+from typing import Any
 
 from batchrun.simulator.api_error import ApiError, ApiRefusal, invalid_request, not_found
 from batchrun.simulator.batches.batch import BatchMember, Bill, SimulatedBatch
 from batchrun.simulator.batches.body import ParamsFile, SentRequest
 from batchrun.simulator.batches.life import Life, ServiceTerms
 from batchrun.simulator.batches.uploaded_files import SimulatedFiles
+from batchrun.simulator.dialect import MESSAGES, Dialect
 from batchrun.simulator.faults.catalogue import BATCH_FAULTS, FAULTS, no_fault, spoiled
 from batchrun.simulator.faults.kinds import BatchFault, Call, Fate, Listing, Spoiling, Wire
 from batchrun.simulator.faults.profiles import FaultChoice, draw
@@ -50,7 +52,14 @@ class SimulatedBatches:
         """Every batch that was ever created, the oldest first."""
         return list(self._batches.values())
 
-    def create(self, requests: Sequence[SentRequest], *, now: float) -> tuple[str, SimulatedBatch | None]:
+    def create(
+        self,
+        requests: Sequence[SentRequest],
+        *,
+        now: float,
+        dialect: Dialect = MESSAGES,
+        order: dict[str, Any] | None = None,
+    ) -> tuple[str, SimulatedBatch | None]:
         """Create a batch, or not; return the name of the fault too. May be called in any thread."""
         with self._creating:
             self._check_queue(len(requests), now)
@@ -61,10 +70,10 @@ class SimulatedBatches:
             fault = BATCH_FAULTS[name]
             if not fault.created:
                 return name, None
-            terms = self.terms
+            terms, prefix = self.terms, "batch_" if order else "msgbatch_01"
             hit_share = terms.least_hits + (terms.most_hits - terms.least_hits) * hits
             batch = SimulatedBatch(
-                id=new_id("msgbatch_01", self._seed, contents, self._epoch_s + now, len(self._batches)),
+                id=new_id(prefix, self._seed, contents, self._epoch_s + now, len(self._batches)),
                 created_at=now,
                 epoch_s=self._epoch_s,
                 members=[self._member(request, hit_share) for request in requests],
@@ -79,6 +88,8 @@ class SimulatedBatches:
                 fault=name,
                 seed=self._seed,
                 speed=self._speed,
+                dialect=dialect,
+                order=order or {},
             )
             self._batches[batch.id] = batch
         return name, batch
@@ -94,9 +105,14 @@ class SimulatedBatches:
         effect = self._meet(Call.LIST, b"").effect
         return effect if isinstance(effect, Listing) else None
 
-    def page(self, *, limit: int, after_id: str | None, before_id: str | None) -> tuple[Sequence[SimulatedBatch], bool]:
-        """List the batches after one, or right before one, or the newest; return whether there are more."""
-        listed = [batch for batch in reversed(self.all) if not batch.deleted]
+    def page(
+        self, *, limit: int, after_id: str | None, before_id: str | None = None, ordered: bool = False
+    ) -> tuple[Sequence[SimulatedBatch], bool]:
+        """List the batches after one, or right before one, or the newest; return whether there are more.
+
+        With `ordered`, those of the OpenAI dialect are listed, else those of the other.
+        """
+        listed = [batch for batch in reversed(self.all) if not batch.deleted and bool(batch.order) == ordered]
         if before_id and not after_id:
             end = listed.index(self._find(before_id))
             return listed[max(0, end - limit) : end], end > limit
@@ -125,8 +141,12 @@ class SimulatedBatches:
         batch = self._find(batch_id)
         if not batch.has_results(now):
             raise not_found(f"Message Batch {batch_id} has no available results.")
-        cut = isinstance(self._meet(Call.RESULTS, batch.contents).effect, Wire)
-        return _half(batch.results(), len(batch.members)) if cut else batch.results(), cut
+        return self.sent_lines(batch.results(), len(batch.members), batch.contents)
+
+    def sent_lines(self, lines: Iterator[bytes], count: int, contents: bytes) -> tuple[Iterator[bytes], bool]:
+        """Return as many lines of a file as reach the client, and whether the connection breaks after them."""
+        cut = isinstance(self._meet(Call.RESULTS, contents).effect, Wire)
+        return _half(lines, count) if cut else lines, cut
 
     def bills(self, now: float) -> Iterator[Bill]:
         """Bill every batch that has ended, collected or not."""

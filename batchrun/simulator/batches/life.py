@@ -71,9 +71,13 @@ class Life:
             return "ended"
         return "in_progress" if self.canceled_at is None else "canceling"
 
+    def reached_at(self, moment: float) -> float:
+        """Return the age at which a request would be processed; `moment` is a number in [0, 1)."""
+        return math.inf if self.never_ends and moment >= _STUCK_FROM else moment * self.lasts_s
+
     def unprocessed(self, moment: float) -> RequestEnding | None:
-        """Return how a request ended that was never processed, or None; `moment` is a number in [0, 1)."""
-        reached = math.inf if self.never_ends and moment >= _STUCK_FROM else moment * self.lasts_s
+        """Return how a request ended that was never processed, or None."""
+        reached = self.reached_at(moment)
         if self.canceled_at is not None and reached > self.canceled_at:
             return RequestEnding.CANCELED
         return RequestEnding.EXPIRED if reached > EXPIRES_AFTER_S else None

@@ -38,6 +38,7 @@ class SimulatedFile:
     file: ParamsFile
     created_at: float
     expires_at: float | None
+    purpose: str = ""  # in the OpenAI dialect alone
     deleted: bool = False
 
     @property
@@ -85,24 +86,27 @@ class SimulatedFiles:
             raise ApiRefusal(fault.effect)
         return fault
 
-    def upload(self, name: str, media_type: str, data: bytes, *, expires_in_s: int | None, now: float) -> SimulatedFile:
+    def upload(
+        self, name: str, media_type: str, data: bytes, *, expires_in_s: int | None, now: float, purpose: str = ""
+    ) -> SimulatedFile:
         """Keep a file."""
         digest = hashlib.blake2b(data + repr((self._seed, len(self._files))).encode(), digest_size=12).hexdigest()
         file = SimulatedFile(
-            id=f"file_{digest}",
+            id=f"file{'-' if purpose else '_'}{digest}",
             name=name,
             media_type=media_type,
             place=self.file.append(data),
             file=self.file,
             created_at=now,
             expires_at=None if expires_in_s is None else now + expires_in_s,
+            purpose=purpose,
         )
         self._files[file.id] = file
         return file
 
-    def newest(self) -> list[SimulatedFile]:
-        """List what was not deleted, the newest first."""
-        return [file for file in reversed(self.all) if not file.deleted]
+    def newest(self, *, purposed: bool = False) -> list[SimulatedFile]:
+        """List what was not deleted, the newest first: files with a purpose, or those without."""
+        return [file for file in reversed(self.all) if not file.deleted and bool(file.purpose) == purposed]
 
     def delete(self, file_id: str) -> None:
         """Delete a file. What was accepted before still knows the file."""
@@ -126,13 +130,14 @@ class SimulatedFiles:
     def _block(self, block: Any, now: float | None) -> Any:
         if not _names_file(block):
             return block
-        file = self._find(str(block["source"].get("file_id")), now)
+        file = self.find(str(block["source"].get("file_id")), now)
         if file.media_type not in _MEDIA_TYPES.get(block.get("type"), ()):
             raise invalid_request(f"File type {file.media_type} is not supported in a {block.get('type')} block.")
         source = {"type": "base64", "media_type": file.media_type, "data": b64encode(file.data).decode()}
         return {**block, "source": source}
 
-    def _find(self, file_id: str, now: float | None) -> SimulatedFile:
+    def find(self, file_id: str, now: float | None) -> SimulatedFile:
+        """Find a file that is there. With no time, files that are gone are there, too."""
         file = self._files.get(file_id)
         if file is None or (file.deleted and now is not None):
             raise not_found(f"File not found: {file_id}")

@@ -3,14 +3,20 @@
 import asyncio
 import time
 from collections.abc import Iterable
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from aiohttp import web
 from aiohttp.web_request import FileField
 from pydantic import Field, TypeAdapter, ValidationError
 
 from batchrun.simulator.api_error import TOO_LARGE, ApiRefusal, invalid_request
-from batchrun.simulator.batches.uploaded_files import LEAST_LIFE_S, LONGEST_LIFE_S, MOST_BYTES, SimulatedFiles
+from batchrun.simulator.batches.uploaded_files import (
+    LEAST_LIFE_S,
+    LONGEST_LIFE_S,
+    MOST_BYTES,
+    SimulatedFile,
+    SimulatedFiles,
+)
 from batchrun.simulator.faults.kinds import Wire
 from batchrun.simulator.http.responses import Responses, check_access
 
@@ -32,21 +38,35 @@ class FileEndpoints:
     async def _upload(self, request: web.Request) -> web.Response:
         check_access(request)
         form = await _form(request)
+        self._check(form)
         fault = self._files.meet(form.data)
         kept = self._files.upload(
-            form.name, form.media_type, form.data, expires_in_s=form.expires_in_s, now=time.monotonic()
+            form.name,
+            form.media_type,
+            form.data,
+            expires_in_s=form.expires_in_s,
+            now=time.monotonic(),
+            purpose=form.purpose,
         )
         if isinstance(fault.effect, Wire):
             return await self._responses.cut(request, hangs=fault.effect is Wire.HANG)
-        return self._responses.json(kept.as_json(self._files.epoch_s))
+        return self._responses.json(self._written(kept))
+
+    def _check(self, form: "Upload") -> None:
+        """Refuse an upload, in a dialect that does."""
+
+    def _written(self, file: SimulatedFile) -> dict[str, Any]:
+        return file.as_json(self._files.epoch_s)
 
     async def _list(self, request: web.Request) -> web.Response:
         check_access(request)
-        limit = _whole("limit", request.query.get("limit", "20"), least=1, most=_LONGEST_PAGE)
-        start = _whole("page", request.query.get("page", "page_0").removeprefix("page_"), least=0, most=MOST_BYTES)
+        limit = whole_number("limit", request.query.get("limit", "20"), least=1, most=_LONGEST_PAGE)
+        start = whole_number(
+            "page", request.query.get("page", "page_0").removeprefix("page_"), least=0, most=MOST_BYTES
+        )
         newest = self._files.newest()
         more = f"page_{start + limit}" if len(newest) > start + limit else None
-        listed = [file.as_json(self._files.epoch_s) for file in newest[start : start + limit]]
+        listed = [self._written(file) for file in newest[start : start + limit]]
         return self._responses.json({"data": listed, "next_page": more})
 
     async def _delete(self, request: web.Request) -> web.Response:
@@ -56,16 +76,17 @@ class FileEndpoints:
         return self._responses.json({"id": file_id, "type": "file_deleted"})
 
 
-class _Form(NamedTuple):
+class Upload(NamedTuple):
     """What an upload brings."""
 
     name: str
     media_type: str
     data: bytes
     expires_in_s: int | None
+    purpose: str  # empty in the Messages dialect
 
 
-async def _form(request: web.Request) -> _Form:
+async def _form(request: web.Request) -> Upload:
     """Read the form of an upload, up to the size that the API takes."""
     try:
         form = await request.clone(client_max_size=MOST_BYTES + _FORM).post()
@@ -82,11 +103,13 @@ async def _form(request: web.Request) -> _Form:
         raise ApiRefusal(TOO_LARGE)
     expires_in_s = None
     if life is not None:
-        expires_in_s = _whole("expires_in_seconds", str(life), least=LEAST_LIFE_S, most=LONGEST_LIFE_S)
-    return _Form(file.filename.rpartition("/")[2] or "unnamed", file.content_type, data, expires_in_s)
+        expires_in_s = whole_number("expires_in_seconds", str(life), least=LEAST_LIFE_S, most=LONGEST_LIFE_S)
+    name, purpose = file.filename.rpartition("/")[2] or "unnamed", form.get("purpose")
+    return Upload(name, file.content_type, data, expires_in_s, purpose if isinstance(purpose, str) else "")
 
 
-def _whole(name: str, text: str, *, least: int, most: int) -> int:
+def whole_number(name: str, text: str, *, least: int, most: int) -> int:
+    """Read a number that a client sent as text; refuse any other."""
     try:
         return TypeAdapter(Annotated[int, Field(ge=least, le=most)]).validate_python(text)
     except ValidationError as error:

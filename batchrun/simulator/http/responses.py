@@ -5,7 +5,7 @@ import contextlib
 import math
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import count
@@ -17,7 +17,9 @@ from batchrun.simulator.api_error import TOO_LARGE, ApiError, ApiRefusal, invali
 from batchrun.simulator.replies.message_json import new_id, to_json
 from batchrun.simulator.requests.parameters import check_headers
 from batchrun.simulator.simulator import ORGANIZATION_ID
+from batchrun.simulator.usage.rate_limits import Levels, limit_headers
 
+_OPENAI_PATHS, _SHARED_PATHS = ("/v1/chat/", "/v1/responses", "/v1/batches"), ("/v1/files", "/v1/models")
 _GONE_CHECK_S = 0.05
 _NEVER_RETRIED = (400, 401, 402, 403, 404, 413)
 _LINGER_RESET = struct.pack("ii", 1, 0)  # closing then answers with RST instead of FIN
@@ -57,7 +59,11 @@ class Responses:
         response.body = to_json(error.body(headers["request-id"]))
         return response
 
-    @web.middleware
+    def limits(self, levels: Levels, *, epoch_s: float, now: float) -> Iterator[tuple[str, str]]:
+        """Write the rate limit headers; `epoch_s` is when the clock was 0, since 1970."""
+        del now  # times are told as moments
+        return limit_headers(levels, epoch_s=epoch_s)
+
     async def refuse(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer what a handler refuses."""
         try:
@@ -76,8 +82,15 @@ class Responses:
 
 
 def check_access(request: web.Request) -> None:
-    """Refuse a request without what every request has to bring."""
-    check_headers(request.headers.get("authorization"), request.headers.get("anthropic-version"))
+    """Refuse a request without what every request has to bring; the OpenAI dialect has no version."""
+    version = "none" if speaks_openai(request) else request.headers.get("anthropic-version")
+    check_headers(request.headers.get("authorization"), version)
+
+
+def speaks_openai(request: web.Request) -> bool:
+    """Return whether a client speaks the OpenAI dialect; on a path of both, the header of the other tells."""
+    shared = request.path.startswith(_SHARED_PATHS) and "anthropic-version" not in request.headers
+    return shared or request.path.startswith(_OPENAI_PATHS)
 
 
 async def read_body(request: web.Request, *, most: int) -> bytes:

@@ -70,6 +70,13 @@ def find_model(name: str) -> ModelCard | None:
     return CARDS.get(name) or next(dated, None)
 
 
+def find_any_model(name: str) -> ModelCard | None:
+    """Find a card, or make one for a name that is no Claude model's: what a server of one's own might serve."""
+    if (card := find_model(name)) or not name.strip() or "claude" in name.lower():
+        return card
+    return _silent(id=name, pool=name, context=400_000, prefill=True, caches_from=1024)
+
+
 def model_info(card: ModelCard) -> dict[str, Any]:
     """Make the body of `GET /v1/models/{id}`."""
     line, _, version = card.id.removeprefix("claude-").partition("-")

@@ -7,7 +7,7 @@ but have no effect on the reply.
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -26,12 +26,16 @@ _OWN_WORDS: Mapping[tuple[str | int, ...], str] = {  # what the API says instead
 }
 
 Params = Mapping[str, Any]
+FindModel = Callable[[str], ModelCard | None]
 
 
 class StrictForm(BaseModel):
     """An object without other members than those named, and without conversions."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+Form = TypeVar("Form", bound=StrictForm)
 
 
 def problem(message: str, kind: str = "problem") -> PydanticCustomError:
@@ -183,12 +187,12 @@ def parse(raw: bytes) -> Params:
     return params
 
 
-def check_message(params: Params, *, counting: bool = False) -> ModelCard:
+def check_message(params: Params, *, counting: bool = False, find: FindModel = find_model) -> ModelCard:
     """Check the parameters of `POST /v1/messages`, or of `/v1/messages/count_tokens`; return the model."""
     check_form(params, _CountParams if counting else _MessageParams)
     for wrong in cache_problems(params):
         raise invalid_request(wrong)
-    card = find_model(params["model"])
+    card = find(params["model"])
     if card is None:
         raise not_found(f"model: {params['model']}")
     for wrong in (*file_problems(params["messages"], card), *model_problems(params, card)):
@@ -196,12 +200,10 @@ def check_message(params: Params, *, counting: bool = False) -> ModelCard:
     return card
 
 
-def check_form(
-    value: object, form: type[StrictForm], no_object: str = "Input does not match the expected shape."
-) -> None:
+def check_form(value: object, form: type[Form], no_object: str = "Input does not match the expected shape.") -> Form:
     """Refuse a value of another form in the API's words."""
     try:
-        form.model_validate(value)
+        return form.model_validate(value)
     except ValidationError as error:
         raise invalid_request(_in_words(error.errors(include_url=False)[0], no_object)) from error
 

@@ -50,12 +50,12 @@ def _form_problems(schema: Schema) -> Iterator[str]:
         cycle = " -> ".join(reversed(error.args[1]))
         unsupported = "Self-referencing or mutually-referencing definitions are not supported."
         yield f"Invalid schema: Circular reference detected in schema definitions: {cycle}. {unsupported}"
-    for node in _nodes(schema):
+    for node in nodes(schema):
         yield from _node_problems(node, definitions)
 
 
 def _references(schema: Schema) -> list[str]:
-    return [node["$ref"].removeprefix(_DEFINITIONS) for node in _nodes(schema) if "$ref" in node]
+    return [node["$ref"].removeprefix(_DEFINITIONS) for node in nodes(schema) if "$ref" in node]
 
 
 def _node_problems(node: Schema, definitions: Schema) -> Iterator[str]:
@@ -92,15 +92,15 @@ def _keyword_problems(node: Schema) -> Iterator[str]:
 
 
 def _size_problems(schema: Schema) -> Iterator[str]:
-    nodes = list(_nodes(schema))
-    unions = sum("anyOf" in node or (isinstance(node.get("type"), list) and len(node["type"]) > 1) for node in nodes)
+    found = list(nodes(schema))
+    unions = sum("anyOf" in node or (isinstance(node.get("type"), list) and len(node["type"]) > 1) for node in found)
     if unions > _UNION_LIMIT:
         yield (
             f"Schemas contains too many parameters with union types ({unions} parameters with type arrays or anyOf). "
             "This causes exponential compilation cost. Reduce the number of nullable or union-typed parameters "
             f"(limit: {_UNION_LIMIT} parameters with unions)."
         )
-    optional = sum(len(node.get("properties", {}).keys() - set(node.get("required", ()))) for node in nodes)
+    optional = sum(len(node.get("properties", {}).keys() - set(node.get("required", ()))) for node in found)
     if optional > _OPTIONAL_LIMIT:
         yield (
             f"Schemas contains too many optional parameters ({optional}), which would make grammar compilation "
@@ -109,12 +109,12 @@ def _size_problems(schema: Schema) -> Iterator[str]:
         )
 
 
-def _nodes(schema: Schema) -> Iterator[Schema]:
+def nodes(schema: Schema) -> Iterator[Schema]:
     """Walk a schema and every schema inside, definitions included."""
     yield schema
     for child in _children(schema):
         if isinstance(child, dict):
-            yield from _nodes(child)
+            yield from nodes(child)
 
 
 def _children(schema: Schema) -> Iterator[object]:

@@ -55,10 +55,13 @@ class SizedPrompt:
 
     tokens: int = 0
     breakpoints: tuple[Breakpoint, ...] = ()
+    free_writes: bool = False  # whether what is written to the cache costs as much as any input
 
     def used(self, read: Breakpoint | None) -> PromptUsage:
         """Bill the prompt when everything up to a breakpoint was read: what is marked behind it is written."""
         done = read.tokens if read else 0
+        if self.free_writes:
+            return PromptUsage(input_tokens=self.tokens - done, cache_read_tokens=done)
         written: dict[Ttl, int] = {"5m": 0, "1h": 0}
         for point in self.breakpoints:
             if point.tokens > done:

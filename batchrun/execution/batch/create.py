@@ -79,7 +79,7 @@ class Creator:
 
     async def _limits(self) -> PackLimits:
         run, model, now = self._context.run, self._packer.model, self._context.run.clock()
-        caps = self._packer.caps
+        caps, able = self._packer.caps, self._packer.able
         remaining_budget, queued = await self._context.apply(
             lambda batches: (
                 batches.request_caps(run.key.run_no, model=model, caps=caps, now=now).remaining_budget(),
@@ -87,8 +87,8 @@ class Creator:
             )
         )
         return PackLimits(
-            requests=min(self._most_requests, run.batch.max_queued - queued),
-            bytes=run.batch.max_bytes,
+            requests=min(self._most_requests, able.max_batch_requests, run.batch.max_queued - queued),
+            bytes=min(run.batch.max_bytes, able.max_batch_bytes),
             remaining_budget=remaining_budget,
         )
 
@@ -231,20 +231,22 @@ class AnnouncedBody:
         self.whole = False
         """Whether the last part may have left."""
 
-    def members(self) -> AsyncIterator[bytes]:
-        """Yield each member as JSON, in order."""
-        return self._announced(self._body.members())
+    async def members(self) -> AsyncIterator[bytes]:
+        """Yield each member as JSON, in order. The end is announced before it comes."""
+        async for member in self._body.members():
+            yield member
+        await self._announced()
 
-    def parts(self) -> AsyncIterator[bytes]:
+    async def parts(self) -> AsyncIterator[bytes]:
         """Yield the bytes, in order."""
-        return self._announced(self._body.parts())
-
-    async def _announced(self, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         held = b""
-        async for part in parts:
+        async for part in self._body.parts():
             if held:
                 yield held
             held = part
+        await self._announced()
+        yield held
+
+    async def _announced(self) -> None:
         await self._announce()
         self.whole = True
-        yield held

@@ -178,9 +178,10 @@ class Packer:
     def __init__(self, context: RunContext, setup: SendSetup, uploader: Uploader | None = None) -> None:
         self._context = context
         self._uploader = uploader
-        able = setup.chain.models[0].capabilities
-        self.fewest = able.min_batch_requests
-        self.uploads = uploader is not None and able.files
+        self.able = setup.chain.models[0].capabilities
+        """What the provider of the model can do."""
+        self.fewest = self.able.min_batch_requests
+        self.uploads = uploader is not None and self.able.files
         """Whether files are uploaded that batches have no room for. Otherwise batches are cut."""
         self._estimator = setup.estimator_on(Route.BATCH, setup.estimator.price.in_batches)
         self.model, self.schema, self.caps = self._estimator.price.name, setup.form.full_schema, setup.caps

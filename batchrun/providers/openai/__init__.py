@@ -1,0 +1,1 @@
+"""OpenAI and compatible servers: what speaks to them, and translates at the rim."""

@@ -23,7 +23,10 @@ FATAL = {
         f"raise the limit or settle the bill in the Console, {SAME_AGAIN}",
     ),
     FailureKind.NO_KEY: ("no usable API key", "set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate"),
-    FailureKind.BAD_KEY: ("the API refused the key", "check ANTHROPIC_API_KEY"),
+    FailureKind.BAD_KEY: (
+        "the API refused the key",
+        "check ANTHROPIC_API_KEY, or the credentials of the provider that the model names",
+    ),
     FailureKind.ACCOUNT: (
         "the account does not allow this",
         f"see the settings of the organization and its workspace in the Console, {SAME_AGAIN}",

@@ -10,11 +10,14 @@ from enum import StrEnum
 
 from batchrun.providers.anthropic.errors import (
     is_account_refusal,
+    is_bad_key,
     is_file_gone,
+    is_model_failure,
     is_not_found,
     is_of_content,
     is_outcome_unknown,
     is_overloaded,
+    is_rate_limit,
     is_spend_stop,
     is_too_long,
 )
@@ -123,6 +126,9 @@ OF_CODE = (
     (is_file_gone, FailureKind.FILE_GONE),
     (is_not_found, FailureKind.NOT_FOUND),
     (is_too_long, FailureKind.TOO_LARGE),
+    (is_bad_key, FailureKind.BAD_KEY),
+    (is_rate_limit, FailureKind.LATER),
+    (is_model_failure, FailureKind.SILENT),
 )
 """The conditions that say more than the status does."""
 

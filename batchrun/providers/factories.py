@@ -40,11 +40,31 @@ class Factory(Protocol):
 
 
 def factory_of(section: ProviderSection) -> Factory:
-    """Return what makes the clients of a provider. Raises EnvironmentProblem for a type whose extra is missing."""
+    """Return what makes the clients of a provider; a missing extra is told by what is made."""
     match section.type:
         case "anthropic":
             from batchrun.providers.anthropic.provider import AnthropicFactory
 
             return AnthropicFactory.of(section)
+        case "aws":
+            from batchrun.providers.clouds.aws import AwsFactory
+
+            return AwsFactory(section=section)
+        case "google":
+            from batchrun.providers.clouds.google import GoogleFactory
+
+            return GoogleFactory(section=section)
+        case "foundry":
+            from batchrun.providers.clouds.foundry import FoundryFactory
+
+            return FoundryFactory(section=section)
+        case "bedrock":
+            from batchrun.providers.clouds.bedrock import BedrockFactory
+
+            return BedrockFactory(section=section)
+        case "vertex":
+            from batchrun.providers.clouds.vertex import VertexFactory
+
+            return VertexFactory(section=section)
         case other:
             raise EnvironmentProblem(f"providers of type {other} cannot be asked yet.")

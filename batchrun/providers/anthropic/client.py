@@ -4,7 +4,7 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -16,6 +16,7 @@ import httpx2
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError, NeverSent
 from batchrun.providers.anthropic.bounds import bound_body
+from batchrun.providers.anthropic.cloud_errors import cloud_error
 from batchrun.providers.anthropic.endpoint import Endpoint
 from batchrun.providers.anthropic.errors import is_answer_lost, is_proxy_down, is_proxy_refusal
 from batchrun.providers.anthropic.platform import Platform
@@ -27,6 +28,7 @@ from batchrun.reply import Cause, Failure
 LONGEST_MESSAGE = 1_000
 CONNECT_S = 10.0
 LONGEST_WORD = 200
+REQUEST_IDS = ("request-id", "x-amzn-requestid", "x-request-id")
 ARRIVED_AT = "batchrun_arrived_at"
 UNANSWERED = (anthropic.AnthropicError, httpx2.HTTPError, aiohttp.ClientError, OSError, TypeError)
 """What a call may raise instead of an answer; a TypeError is how the SDK says that there is no key."""
@@ -154,17 +156,24 @@ def failures_mapped(timeout_s: float) -> Iterator[Sending]:
 
 def status_failure(error: anthropic.APIStatusError, endpoint: Endpoint | None = None) -> Failure:
     """Make the failure of an error status."""
+    told = cloud_error(error.body, error.response.headers)
+    error_type, request_id = error.type or told.error_type, request_id_of(error.response.headers)
     failure = Failure(
         cause=Cause.STATUS,
         status=error.status_code,
-        error_type=error.type and escape_control(error.type)[:LONGEST_WORD],
-        error_code=error_code_of(error),
-        message=error.api_message or "",
+        error_type=error_type and escape_control(error_type)[:LONGEST_WORD],
+        error_code=error_code_of(error) or (told.code and escape_control(told.code)[:LONGEST_WORD]),
+        message=error.api_message or told.message or "",
         retry_after_s=retry_after_s(error.response.headers),
-        api_request_id=error.request_id and escape_control(error.request_id)[:LONGEST_WORD],
+        api_request_id=request_id and escape_control(request_id)[:LONGEST_WORD],
         limits=reported_limits(error.response.headers),
     )
     return told_failure(failure, error.response, endpoint)
+
+
+def request_id_of(headers: Mapping[str, str]) -> str | None:
+    """Return the id that the server gave the call, under the name that this server has for the id."""
+    return next((headers[name] for name in REQUEST_IDS if name in headers), None)
 
 
 def told_failure(failure: Failure, response: httpx2.Response, endpoint: Endpoint | None) -> Failure:

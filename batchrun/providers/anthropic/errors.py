@@ -42,11 +42,14 @@ GATEWAY_PREFIX = re.compile(
     r'(?:b?\'?\{"type": ?"error", ?"error": ?\{"type": ?"\w{1,60}", ?"message": ?")?'
 )
 """What LiteLLM puts before a message, its own or the API's."""
-DOCUMENT_MESSAGES = ("prompt is too long", "input length and `max_tokens` exceed")
+DOCUMENT_MESSAGES = ("prompt is too long", "input length and `max_tokens` exceed", "input is too long for requested")
 """How messages of status 400 begin that speak of the length of this one request."""
+TOO_LARGE_IMAGES = "image_dimensions_too_large"
+"""The code by which the API refuses the pixels of one document."""
 CONTENT_MESSAGES = ("output blocked by content filtering", "content policy violation")
 CONTENT_TYPES = frozenset({"content_filter", "content_policy_violation", "contentpolicyviolationerror"})
 """How the API and gateways say that they do not like the words of this one request."""
+MODEL_FAILURES = frozenset({"ModelErrorException", "ModelStreamErrorException"})
 RAMP_LIMIT = "ramp_limit_exceeded"
 FILE_EXPIRED = "file_expired"
 NO_FILE = re.compile(r"(messages\.\S+ )?files? (not found|has expired)")
@@ -74,6 +77,8 @@ def is_spend_stop(failure: Failure) -> bool:
 
 def is_too_long(failure: Failure) -> bool:
     """Whether the API refuses the length of the one request, by a status that says less."""
+    if failure.error_code == TOO_LARGE_IMAGES:
+        return True
     return _is_refusal(failure) and _said(failure).startswith(DOCUMENT_MESSAGES)
 
 
@@ -114,6 +119,21 @@ def is_outcome_unknown(failure: Failure) -> bool:
 def is_answer_lost(failure: Failure) -> bool:
     """Whether the request was taken, and may have been answered and billed all the same."""
     return is_outcome_unknown(failure) or (failure.status in LOST_ANSWERS and not is_overloaded(failure))
+
+
+def is_bad_key(failure: Failure) -> bool:
+    """Whether the credentials are refused. Amazon says so with the status 403."""
+    return failure.error_type == "authentication_error"
+
+
+def is_model_failure(failure: Failure) -> bool:
+    """Whether the model failed at a request that was taken. Amazon says so with the status 424."""
+    return failure.error_code in MODEL_FAILURES
+
+
+def is_rate_limit(failure: Failure) -> bool:
+    """Whether the API asks to be asked later. Amazon says so of a used-up quota with the status 400."""
+    return failure.error_type == "rate_limit_error"
 
 
 def is_ramp_limit(failure: Failure) -> bool:

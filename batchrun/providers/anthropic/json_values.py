@@ -9,7 +9,7 @@ from typing import Any
 
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.client import LONGEST_MESSAGE, LONGEST_WORD, malformed
+from batchrun.providers.anthropic.client import LONGEST_MESSAGE, LONGEST_WORD, malformed, request_id_of
 from batchrun.providers.anthropic.errors import STATUS_OF_TYPE, is_answer_lost
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
@@ -84,7 +84,7 @@ def failure_in(value: Any, headers: Mapping[str, str]) -> Failure:
 
 def request_id_in(headers: Mapping[str, str]) -> str | None:
     """Return the id that the API gave the call; the API's support asks for this id."""
-    return word_in(headers.get("request-id"))
+    return word_in(request_id_of(headers))
 
 
 def fields_in(value: Any) -> dict[str, Any]:

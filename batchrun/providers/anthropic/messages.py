@@ -2,15 +2,12 @@
 
 import json
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-import httpx2
 from opentelemetry import trace
 
 from batchrun.masking import without_secrets
-from batchrun.providers.anthropic.bounds import STREAM, pieces_of
 from batchrun.providers.anthropic.client import ApiClient, answered_within, arrived_at, lower_headers
 from batchrun.providers.anthropic.json_values import decoded
 from batchrun.providers.anthropic.message_parsing import reply_from, reply_of
@@ -59,11 +56,8 @@ class AnthropicProvider(ApiClient):
         async with self._client.messages.stream(**self._params(request.wire)) as stream:
             headers = lower_headers(stream.response)
             # The SDK would read the events with neither bounds nor mistrust.
-            message = await message_of(self._events(stream.response), headers)
+            message = await message_of(self._platform.events(stream.response), headers)
             return reply_of(message, headers, first_byte_s=arrived_at(stream.response) - sent_at)
-
-    def _events(self, response: httpx2.Response) -> AsyncIterator[bytes]:
-        return pieces_of(response, bound=STREAM)
 
 
 def _in_text(reply: Reply) -> Reply:

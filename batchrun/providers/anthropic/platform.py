@@ -1,7 +1,9 @@
 """What a client needs to know of the provider that the client speaks to."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
+
+import httpx2
 
 from batchrun.batch import BatchBody
 from batchrun.request import Request
@@ -30,6 +32,9 @@ class Platform(Protocol):
 
     def translated(self, request: Request) -> Request:
         """Return a request as the server takes the request."""
+
+    def events(self, response: httpx2.Response) -> AsyncIterator[bytes]:
+        """Yield the bytes of a streamed message, as server-sent events."""
 
     async def signing(self, body: BatchBody) -> Mapping[str, str]:
         """Return the headers that a body needs, which is sent piece by piece."""

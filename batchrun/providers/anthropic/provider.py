@@ -1,7 +1,7 @@
 """What makes every client of a provider that one of the SDK's clients speaks to, the API of Anthropic first."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from os import environ
 from typing import Any, ClassVar
@@ -15,6 +15,7 @@ from batchrun.errors import EnvironmentProblem
 from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import BatchProvider
 from batchrun.providers.anthropic.batches import AnthropicBatches
+from batchrun.providers.anthropic.bounds import STREAM, pieces_of
 from batchrun.providers.anthropic.credential import key_of
 from batchrun.providers.anthropic.endpoint import (
     Endpoint,
@@ -79,6 +80,10 @@ class SdkFactory(ABC):
         if capabilities_of(self.section, row).structured_output:
             return request
         return request_by_tool(request, choice_for(row))
+
+    def events(self, response: httpx2.Response) -> AsyncIterator[bytes]:
+        """Yield the bytes of a streamed message, as server-sent events."""
+        return pieces_of(response, bound=STREAM)
 
     async def signing(self, body: BatchBody) -> Mapping[str, str]:  # noqa: ARG002 - most servers need none
         """Return the headers that a body needs, which is sent piece by piece."""

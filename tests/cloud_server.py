@@ -15,8 +15,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 INPUT_TOKENS, OUTPUT_TOKENS = 20, 10
 SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=\w+/\d{8}/[\w-]+/(s3|bedrock)/aws4_request, SignedHeaders=.+")
-TOKEN = "ya29.stand-in-of-the-token"  # noqa: S105 - nobody takes it
+TOKEN = "ya29.stand-in-of-the-token"
 TEXT = '{"title": "a title"}'
+REFUSALS = {"429": "ThrottlingException", "403": "AccessDeniedException", "quota": "ServiceQuotaExceededException"}
 Record = dict[str, Any]
 
 

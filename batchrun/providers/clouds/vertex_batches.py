@@ -83,9 +83,9 @@ class VertexBatches(ApiClient):
         self._storage = emulator.rstrip("/") or urljoin(section.base_url or STORAGE, "/").rstrip("/")
 
     async def create(self, body: BatchBody) -> RemoteBatch:
-        """Put the requests of a batch into the bucket, and create the job.
+        """Put the requests into the bucket, and create the job. Raises AttemptError, and OSError of the disk.
 
-        Raises AttemptError, and OSError of the disk. A project may have so few jobs at once that the call is refused with a status 429 until another job ends.
+        A project may have four jobs at once. The call for one more is refused with a status 429, and may be made later.
         """
         folder, uri = folder_of(self._section, body.nonce), ""
         with tempfile.TemporaryFile() as spool:

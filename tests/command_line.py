@@ -106,7 +106,8 @@ def submitted(root: Path, *script: str) -> int:
 
 def clean_environment(home: Path) -> dict[str, str]:
     """The environment without anything that the commands or the SDK listen to."""
-    spoken = ("ANTHROPIC_", "BATCHRUN_", "_BATCHRUN", "NO_COLOR", "FORCE_COLOR", "TQDM_", "PYTHONIOENCODING")
+    clouds = ("AWS_", "GOOGLE_", "CLOUD_ML_", "AZURE_", "OPENAI_")
+    spoken = (*clouds, "ANTHROPIC_", "BATCHRUN_", "_BATCHRUN", "NO_COLOR", "FORCE_COLOR", "TQDM_", "PYTHONIOENCODING")
     kept = {
         name: value
         for name, value in os.environ.items()

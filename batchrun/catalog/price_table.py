@@ -75,8 +75,13 @@ class PriceTable:
 
     def hint_for(self, name: str) -> str:
         """Say what to do about a name that the table does not have: a wrong name is likelier than a missing row."""
-        close = difflib.get_close_matches(name, self.prices, n=1)
+        close, (provider, slash, _) = difflib.get_close_matches(name, self.prices, n=1), name.partition("/")
         meant = f"did you mean {close[0]}? " if close else ""
+        known, _ = self.providers.split(name)
+        if slash and known != provider:
+            meant += f'If "{provider}" is a provider, write [providers.{provider}] with its type and its base_url. '
+        elif self.providers.section(known).base_url:
+            meant += "If the server is your own, write free = true in its section. "
         return (
             f'{meant}For a model that {self.source} of {self.date} lacks, add a [[model]] row with names = ["{name}"]'
             ' to a file of prices, and name the file in the job: [budget] prices_file = "prices.toml"'

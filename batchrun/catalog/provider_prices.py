@@ -50,7 +50,8 @@ def row_name(there: str, section: ProviderSection) -> str:
 def is_regional(there: str, section: ProviderSection) -> bool:
     """Whether a model is asked in a region, and not wherever there is room."""
     if section.type == "bedrock":
-        return not there.startswith(f"{GLOBAL}.")
+        found = BEDROCK_ID.fullmatch(there)
+        return found is None or found["area"] != GLOBAL
     return section.type == "vertex" and section.region != GLOBAL
 
 

@@ -10,6 +10,11 @@ _NAMED = r"(?:api[_-]?key|auth[_-]?token|secret)"
 NAMES_A_VARIABLE = "api_key_env"
 """The key that names the variable which has the key, and has none itself."""
 _NAME = re.compile(_NAMED, re.IGNORECASE)
+VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,99}")
+"""What the name of such a variable looks like: no key has capital letters only."""
+_NAME_AT_PROVIDER = re.compile(r"authorization|cookie|api[_-]?key|token|secret|password|credential", re.IGNORECASE)
+"""What the keys and headers of a provider have in their names that carry credentials."""
+_PROVIDERS = {"provider", "providers"}
 _OF_EXAMPLE = (("output",), ("columns",))
 _API_KEY = re.compile(r"sk-ant-[\w-]+")
 _ASSIGNED = re.compile(rf"{_NAMED}[\w\"'-]*[ \t]*[=:][ \t]*(?P<value>[^\n]*)", re.IGNORECASE)
@@ -19,12 +24,7 @@ def find_credentials(values: Any, *, path: KeyPath = ()) -> Iterator[KeyPath]:
     """Yield the place of each value that is, or is named like, an API key. Fields and columns may have any name."""
     if isinstance(values, dict):
         for name, value in values.items():
-            if (
-                _NAME.search(str(name))
-                and name != NAMES_A_VARIABLE
-                and not isinstance(value, dict)
-                and not _has_any_names(path)
-            ):
+            if not isinstance(value, dict) and not _has_any_names(path) and _is_of_a_key(path, str(name), value):
                 yield (*path, name)
             else:
                 yield from find_credentials(value, path=(*path, name))
@@ -35,12 +35,24 @@ def find_credentials(values: Any, *, path: KeyPath = ()) -> Iterator[KeyPath]:
         yield path
 
 
-def _is_of_a_key(name: str) -> bool:
-    return name != NAMES_A_VARIABLE and _NAME.search(name) is not None
+def is_at_provider(path: KeyPath) -> bool:
+    """Whether a place is in [provider] or [providers]."""
+    return bool(path) and path[0] in _PROVIDERS
+
+
+def _is_of_a_key(path: KeyPath, name: str, value: object) -> bool:
+    if not is_at_provider(path):
+        return _NAME.search(name) is not None
+    if name == NAMES_A_VARIABLE:
+        return isinstance(value, str) and VARIABLE.fullmatch(value) is None
+    has_password = name == "base_url" and re.search("@|key=|token=", str(value)) is not None
+    return has_password or _NAME_AT_PROVIDER.search(name) is not None
 
 
 def _has_any_names(path: KeyPath) -> bool:
-    """Whether a person chose the names of a table: of output fields, of an example's answer, or of columns."""
+    """Whether a person chose the names of a table: of fields, of an example's answer, of columns, of models."""
+    if is_at_provider(path):
+        return path[-1] == "models"
     return path[:2] == ("output", "fields") or (path[:2] == ("prompt", "example") and path[3:4] in _OF_EXAMPLE)
 
 

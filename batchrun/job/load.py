@@ -155,7 +155,7 @@ def _loaded(text: TomlText, root: Path, *, note: str | None) -> JobFile:
         root=root,
         system=prompt.system,
         user=prompt.user,
-        project=project.spec,
+        project=project.spec.qualified(spec.providers),
         text=text,
         examples=examples,
         root_note=note,

@@ -90,7 +90,17 @@ class ProjectSpec(Table):
     def providers_of(self, own: ProviderSection | None, named: Mapping[str, ProviderSection]) -> Providers:
         """Put the providers of a job and of the project together; a section of the job stands for the project's."""
         project = self.provider if "provider" in self.model_fields_set else None
-        return Providers.of(own or project, {**self.providers, **named})
+        return Providers.of((project, self.providers), (own, named))
+
+    def qualified(self, named: Mapping[str, ProviderSection]) -> "ProjectSpec":
+        """Give every model of the budget its engine name; `named` are the [providers] of a job."""
+        budget, name = self.budget, self.providers_of(None, named).qualified
+        changed = {
+            "allowed_models": budget.allowed_models and tuple(map(name, budget.allowed_models)),
+            "denied_models": tuple(map(name, budget.denied_models)),
+            "models": {name(model): own for model, own in budget.models.items()},
+        }
+        return self.model_copy(update={"budget": budget.model_copy(update=changed)})
 
 
 NOTHING = ProjectSpec()
@@ -136,18 +146,7 @@ def read_project(root: Path) -> ProjectFile:
         spec = ProjectSpec.model_validate(text.values)
     except ValidationError as error:
         return ProjectFile(path, problems=(*problems, *explain(error, text, root=ProjectSpec)))
-    return ProjectFile(path, _qualified(spec), problems=tuple(problems))
-
-
-def _qualified(spec: ProjectSpec) -> ProjectSpec:
-    """Give every model of the budget its engine name."""
-    budget, name = spec.budget, spec.providers_of(None, {}).qualified
-    changed = {
-        "allowed_models": budget.allowed_models and tuple(map(name, budget.allowed_models)),
-        "denied_models": tuple(map(name, budget.denied_models)),
-        "models": {name(model): own for model, own in budget.models.items()},
-    }
-    return spec.model_copy(update={"budget": budget.model_copy(update=changed)})
+    return ProjectFile(path, spec, problems=tuple(problems))
 
 
 def chosen_models(job: TomlText, project: ProjectFile) -> ModelChoice:

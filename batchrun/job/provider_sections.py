@@ -4,8 +4,9 @@ import re
 from typing import Annotated, Literal, Self, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
+from batchrun.job.credentials import VARIABLE
 from batchrun.job.field_types import Table
 from batchrun.job.key_types import Positive, Text
 from batchrun.job.value_errors import matching, refusal, wrong_value
@@ -28,17 +29,15 @@ _KEYS_OF = {
     "api_key_env": ("openai", ANTHROPIC, "aws", "foundry", "bedrock"),
 }
 """The types of providers that a key is for, by the key. Keys that are not here are for all types."""
-_CREDENTIAL = re.compile(r"(?i)authorization|cookie|api[-_]?key|token|secret")
-"""What the names of headers have in them that carry credentials."""
 MOST_HEADERS = 20
 
 
 def _address(text: str) -> str:
     try:
-        parts = urlsplit(text)
+        parts, has_port = urlsplit(text), urlsplit(text).port != 0
     except ValueError:
-        parts = urlsplit("")
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        parts, has_port = urlsplit(""), False
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not has_port:
         raise wrong_value("an address such as http://localhost:8080/v1")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise refusal("an address here has neither user nor password, nor a query")
@@ -49,9 +48,6 @@ def _harmless(headers: dict[str, str]) -> dict[str, str]:
     if len(headers) > MOST_HEADERS:
         raise refusal(f"{len(headers)} headers, and a provider may have {MOST_HEADERS}")
     for name, value in headers.items():
-        if _CREDENTIAL.search(name):
-            hint = 'name the variable that has the key: api_key_env = "NAME"'
-            raise refusal(f"`{name}` carries a credential, which no file should have", key=name, hint=hint)
         if not (re.fullmatch(r"[A-Za-z0-9-]{1,100}", name) and value.isascii() and value.isprintable()):
             raise refusal(f"`{name}` is no header that can be sent", key=name)
     return headers
@@ -76,12 +72,7 @@ class ProviderSection(Table):
     """The resource of Azure AI Foundry; the default is what the environment says."""
     headers: Annotated[dict[str, str], AfterValidator(_harmless)] = Field(default_factory=dict)
     """Headers that go with every request; none of them may carry a credential."""
-    api_key_env: (
-        Annotated[
-            str, AfterValidator(matching(re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}").fullmatch, "a variable's name"))
-        ]
-        | None
-    ) = None
+    api_key_env: Annotated[str, AfterValidator(matching(VARIABLE.fullmatch, "a variable's name"))] | None = None
     """The environment variable with the key, if it is not the usual one."""
     api: Literal["chat", "responses"] = "chat"
     """Which API of OpenAI is spoken: Chat Completions, which other servers speak too, or Responses."""
@@ -105,7 +96,8 @@ class ProviderSection(Table):
     def _fits_its_type(self) -> Self:
         for key, types in _KEYS_OF.items():
             if self.type not in types and getattr(self, key) != type(self).model_fields[key].default:
-                raise refusal(f"a provider of type {self.type} has no `{key}`", key=key, hint="take this key out")
+                hint = f"`{key}` is for {', '.join(types)}"
+                raise refusal(f"a provider of type {self.type} has no `{key}`", key=key, hint=hint)
         if self.bucket and not self.bucket.startswith("s3:" if self.type == "bedrock" else "gs:"):
             raise refusal(
                 f"{self.type} keeps files elsewhere", key="bucket", hint="s3:// for bedrock, gs:// for vertex"
@@ -118,6 +110,18 @@ ProviderName = Annotated[
 ]
 
 
+def _own_names(named: dict[str, ProviderSection], info: ValidationInfo) -> dict[str, ProviderSection]:
+    for name, section in named.items():
+        if name in TYPES and section.type != name:
+            hint = f"give the section another name, such as [providers.my-{name}]"
+            raise refusal(f"a provider named {name} is of that type", key=(name, "type"), hint=hint)
+    own = info.data.get("provider")
+    if own and own.model_fields_set and own.type in named:
+        hint = f"give this section another name, such as [providers.my-{own.type}], or take one of the two out"
+        raise refusal(f"[provider] is named {own.type} too, as its type", key=own.type, hint=hint)
+    return named
+
+
 def typed_by_name(sections: object) -> object:
     """Fill in the type of providers that are named like a type and say no type."""
     if not isinstance(sections, dict):
@@ -128,5 +132,7 @@ def typed_by_name(sections: object) -> object:
     }
 
 
-NamedProviders = Annotated[dict[ProviderName, ProviderSection], BeforeValidator(typed_by_name)]
+NamedProviders = Annotated[
+    dict[ProviderName, ProviderSection], BeforeValidator(typed_by_name), AfterValidator(_own_names)
+]
 """[providers]: providers by the name that stands before the name of a model, as in `home/llama3`."""

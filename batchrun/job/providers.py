@@ -3,7 +3,8 @@
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
-from batchrun.job.provider_sections import ANTHROPIC, TYPES, ProviderSection, ProviderType
+from batchrun.errors import UsageProblem
+from batchrun.job.provider_sections import ANTHROPIC, TYPES, ProviderSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,14 @@ class Providers:
     """Names of models that have a slash and yet name no provider: a gateway's, with rows of prices of their own."""
 
     @classmethod
-    def of(cls, own: ProviderSection | None, named: Mapping[str, ProviderSection]) -> "Providers":
-        """Put [provider], if there is one, and [providers] together."""
-        sections = dict(named)
-        if own is not None:
-            sections[own.type] = own
-        return cls(sections, own.type if own else ANTHROPIC)
+    def of(cls, *files: tuple[ProviderSection | None, Mapping[str, ProviderSection]]) -> "Providers":
+        """Put [provider], if there is one, and [providers] of files together; a later file's section counts."""
+        sections, default = dict[str, ProviderSection](), ANTHROPIC
+        for own, named in files:
+            sections |= named
+            if own is not None:
+                sections[own.type], default = own, own.type
+        return cls(sections, default)
 
     def split(self, model: str) -> tuple[str, str]:
         """Take an engine name apart: the name of the provider, and the name of the model there."""
@@ -41,8 +44,17 @@ class Providers:
         return engine_name(self.default if there == model else name, there)
 
     def section(self, name: str) -> ProviderSection:
-        """Return the section of a provider; a type that has no section is a provider with the defaults."""
-        return self.sections.get(name) or ProviderSection(type=_type_of(name))
+        """Return the section of a provider; a type that has no section is a provider with the defaults.
+
+        Raises UsageProblem for a provider that a batch names, and no file names any more.
+        """
+        kind = next((kind for kind in TYPES if kind == name), None)
+        if found := self.sections.get(name) or (kind and ProviderSection(type=kind)):
+            return found
+        raise UsageProblem(
+            f'there is no provider "{name}" any more, which was asked before.',
+            hint=f"put [providers.{name}] back into the job file, or into batchrun.toml",
+        )
 
     def identity(self, model: str) -> str:
         """Return what the identity of a request to this model has beside the engine name: a type that is not in it."""
@@ -54,7 +66,3 @@ class Providers:
 def engine_name(provider: str, model: str) -> str:
     """Return the name under which everything of a provider's model is kept."""
     return model if provider == ANTHROPIC else f"{provider}/{model}"
-
-
-def _type_of(name: str) -> ProviderType:
-    return next(kind for kind in TYPES if kind == name)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from batchrun.answers.field_problems import path_of
-from batchrun.job.credentials import masked
+from batchrun.job.credentials import is_at_provider, masked
 from batchrun.job.problems import Problem, did_you_mean
 from batchrun.job.schema_lookup import (
     example_of,
@@ -85,7 +85,9 @@ def explain(
 def credential_problems(text: TomlText) -> Iterator[Problem]:
     """Make a problem of every API key and the like in the file."""
     for place in text.credentials:
-        message = f"`{path_of(place)}`: keys never belong in a job file; set ANTHROPIC_API_KEY"
+        named = 'name the variable that has the key: api_key_env = "NAME"'
+        instead = named if is_at_provider(place) else "set ANTHROPIC_API_KEY"
+        message = f"`{path_of(place)}`: keys never belong in a job file; {instead}"
         yield text.at_key(place, message, hint="take it out, and revoke it if anyone else has seen this file")
 
 
@@ -120,7 +122,7 @@ class _Fault:
     @property
     def table(self) -> str:
         above = self.place[:-1]
-        return f"[{path_of(above)}]" if above in self.tables else f"`{path_of(above)}`"
+        return f"[{path_of(above)}]" if above in self.tables or above[:1] == ("providers",) else f"`{path_of(above)}`"
 
     @cached_property
     def tables(self) -> set[KeyPath]:

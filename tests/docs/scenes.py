@@ -252,6 +252,7 @@ SCENES: Mapping[str, Scene] = {
         shown={"batchrun 0.1.0 · Python 3.11.7 · Linux-6.18.44-fc-v657-x86_64-with-glibc2.36 · 2 cores":
                "a record of half an hour; its form is held by tests/cli/commands/test_prove_command.py"},
     ),
+    "providers": Scene(),
     "python": Scene(shown=dict.fromkeys(PYTHON_OUTPUTS, "tests/api/test_python_page.py")),
     "quality": Scene(
         begins="submitted",

@@ -10,10 +10,12 @@ import shutil
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 
 import cli_reference
 import house_picture
+import provider_table
 import pytest
 from command_line import REPOSITORY, CommandLine, serving, talking_to
 from pages import DOCS, HOME, Shown, blocks, differs, lasting, page, path_of, shown, shown_alone
@@ -24,6 +26,9 @@ from batchrun.catalog.price_table import load_prices
 from batchrun.cli.next_command import program
 from batchrun.errors import ExitCode
 from batchrun.estimation.text_class import TextClass, factor
+from batchrun.job.project import ProjectSpec
+from batchrun.job.provider_sections import ProviderSection
+from batchrun.providers.capabilities import Capabilities, capabilities_of
 
 TODAY = dt.date(2026, 11, 30)
 """The day of the pages: later, prices get old and commands say so."""
@@ -158,7 +163,22 @@ def test_the_prices_of_a_gateway_are_read(tmp_path: Path) -> None:
     assert table.prices["team/claude-sonnet"].context_window == 1_000_000
 
 
+def test_the_sections_of_providers_are_read() -> None:
+    (block,) = [block for _, block in blocks(page("providers")) if block.startswith("[provider]")]
+    spec = ProjectSpec.model_validate(tomllib.loads(block))
+    assert spec.provider.type == "bedrock"
+    assert [*spec.providers] == ["foundry", "home"]
+
+
 # --- pages that are made from the program
+
+
+def test_the_table_of_capabilities_is_up_to_date() -> None:
+    assert page("providers") == provider_table.page(), "to write it anew: python tests/docs/provider_table.py"
+    able = {capabilities_of(ProviderSection(type=kind)) for kind in ("anthropic", "aws", "google")}
+    assert len(able) == 1, "they share a column"
+    told = {field.name for field in fields(Capabilities)} - {"max_body", "max_batch_bytes"}
+    assert told == {*provider_table.ROWS, "min_batch_requests", "max_batch_requests"}
 
 
 def test_the_reference_of_the_commands_is_up_to_date() -> None:

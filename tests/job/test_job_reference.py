@@ -7,6 +7,7 @@ import pytest
 
 from batchrun.job.field_types import ArrayField, EnumField, NumberField, ObjectField, TextField
 from batchrun.job.load import load_job
+from batchrun.job.provider_sections import TYPES, ProviderSection
 from batchrun.job.scaffold import SOURCES, scaffold
 from batchrun.job.schema_lookup import keys_of, sections
 from batchrun.job.spec import ExampleSection, JobSpec
@@ -40,6 +41,10 @@ def named_keys():
 def test_the_reference_names_every_key_and_no_other(section):
     known = {key for model in sections(JobSpec)[section] for key in keys_of(model)}
     tables = {table.removeprefix(f"{section}.") for table in named_keys() if table.startswith(f"{section}.")}
+    if section == "providers":  # the name of a table below is a person's
+        assert tables == {"home"}
+        assert named_keys()["providers.home"] <= known
+        return
     assert named_keys()[section] | tables == known
 
 
@@ -48,7 +53,8 @@ def test_the_reference_names_every_key_of_an_example():
 
 
 def test_the_reference_names_every_table():
-    assert set(named_keys()) == {"", *sections(JobSpec), "output.fields", "prompt.example"}
+    dynamic = {"providers", "providers.home"}
+    assert set(named_keys()) ^ {"", *sections(JobSpec), "output.fields", "prompt.example"} == dynamic
     assert named_keys()[""] == {"version"}
 
 
@@ -95,6 +101,28 @@ def test_the_sample_of_a_cascade_loads(tmp_path):
     cascade = load_job(tmp_path / "job.toml").spec.cascade
     assert cascade is not None
     assert cascade.escalate_on == type(cascade)(models=("a", "b")).escalate_on, "a sample said to be the default is not"
+
+
+def test_the_sample_of_the_providers_loads(tmp_path):
+    text = uncommented(REFERENCE.replace("# [providers.home]", "[providers.home]"), "providers.home")
+    (tmp_path / "job.toml").write_text(text)
+    assert load_job(tmp_path / "job.toml").providers.sections["home"].free
+
+
+OF_PROVIDER = REFERENCE.partition("# [provider]")[2].partition("# [providers.home]")[0]
+
+
+@pytest.mark.parametrize("key", keys_of(ProviderSection))
+def test_the_sample_of_a_key_of_provider_loads_where_its_comment_says(tmp_path, key):
+    line, said = re.search(rf"(?m)^# ({key} = .*?)(?:  +#(.*))?$", OF_PROVIDER).groups()
+    of = re.match(" of (.*?)(?::|;|$)", said or "")
+    types = re.findall("|".join(TYPES), of[1]) if of else ["anthropic"]
+    for name in types:
+        kind = f'type = "{name}"\n' if key != "type" else ""
+        bucket = 'bucket = "gs://b"' if (key, name) == ("bucket", "vertex") else line
+        job = REFERENCE.replace("# [provider] ", f"[provider]\n{kind}{bucket} #")
+        (tmp_path / "job.toml").write_text(job)
+        assert load_job(tmp_path / "job.toml").providers.default == name
 
 
 def test_the_sample_of_an_example_loads(tmp_path):

@@ -21,15 +21,17 @@ from batchrun.estimation.text_class import TextClass
 from batchrun.execution.failure_messages import fatal_problem
 from batchrun.execution.retry_policy import FailureKind, kind_of
 from batchrun.job.load import JobFile
+from batchrun.job.provider_sections import ANTHROPIC
 from batchrun.planning.api_lookups import NO_MODELS
 from batchrun.providers import AttemptError, ModelDirectory
-from batchrun.providers.anthropic.credential import findings, mend_key
-from batchrun.providers.anthropic.endpoint import VARIABLE, trusted_certificates
+from batchrun.providers.anthropic.credential import Finding, mend_key
+from batchrun.providers.anthropic.endpoint import VARIABLE, Endpoint, trusted_certificates
 from batchrun.providers.anthropic.errors import is_missing, is_unknown_model
 from batchrun.providers.anthropic.models import AnthropicModels
 from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import server_time
+from batchrun.providers.credentials import credential_of
 from batchrun.reply import Failure, ReportedLimits
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
@@ -44,12 +46,13 @@ SET_CLOCK = "sudo sntp -sS time.apple.com" if sys.platform == "darwin" else "sud
 WAYS = {"address", "certificates", "credential"}
 """Without these nothing can be asked."""
 AT_HOME = {"localhost", "127.0.0.1", "::1"}
+TRUST = 'if you trust its maker: export SSL_CERT_FILE="the maker\'s certificate.pem"'
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
 
 
-def address(_: Subject) -> Iterator[Check]:
+def address(subject: Subject) -> Iterator[Check]:
     """Where requests go: the base URL, and the proxy if there is one."""
-    endpoint = AnthropicFactory().endpoint()
+    endpoint = factory_of(subject).endpoint()
     url, unused = urlsplit(endpoint.base_url), next((name for name in PROXIES if os.environ.get(name)), None)
     direct = f", not through {unused} (see NO_PROXY)" if unused and not endpoint.proxy else ""
     yield Check("address", Verdict.OK, endpoint.words + direct)
@@ -66,16 +69,21 @@ def certificates(_: Subject) -> Iterator[Check]:
     yield Check("certificates", Verdict.OK, trusted_certificates())
 
 
-def credential(_: Subject) -> Iterator[Check]:
+def credential(subject: Subject) -> Iterator[Check]:
     """Which credential requests carry, and what looks wrong with it. Its last characters at most are shown."""
     try:
-        AnthropicFactory().check_key()
+        factory_of(subject).check_key()
     except EnvironmentProblem as problem:
         yield Check("credential", Verdict.BROKEN, str(problem), mend_key())
         return
-    for one in findings(is_default_address=AnthropicFactory().endpoint().is_default):
-        verdict = Verdict.BROKEN if one.fatal else Verdict.WARNING if one.fix else Verdict.OK
-        yield Check("credential", verdict, one.words, one.fix)
+    section, usual = subject.providers.section(ANTHROPIC), factory_of(subject).endpoint().is_default
+    for one in credential_of(section, is_default_address=usual):
+        yield Check("credential", verdict_of(one), one.words, one.fix)
+
+
+def verdict_of(finding: Finding) -> Verdict:
+    """Say whether a credential is in order."""
+    return Verdict.BROKEN if finding.fatal else Verdict.WARNING if finding.fix else Verdict.OK
 
 
 def api(subject: Subject) -> Iterator[Check]:
@@ -84,15 +92,21 @@ def api(subject: Subject) -> Iterator[Check]:
         why = "--offline" if subject.offline else "something above is broken"
         yield Check("api", Verdict.SKIPPED, f"not asked for clock, models and limits: {why}")
         return
-    names, learned = [model.price.name for model in subject.chain.models] if subject.chain else [], None
+    names, learned = [*subject.models.get(ANTHROPIC, ())], None
     with suppress(BatchrunError), Ledger.read(subject.ledger) as ledger:  # the check of the ledger tells what is wrong
-        names = names or recent_models(ledger, runs=RECENT_RUNS, most=MOST_MODELS)
+        recent = [] if subject.chain else recent_models(ledger, runs=RECENT_RUNS, most=MOST_MODELS)
+        names = names or [name for name in recent if subject.providers.split(name)[0] == ANTHROPIC]
         learned = RunMetrics(ledger).learned(names[0], now=time.time()) if names else None
-    directory = AnthropicFactory().make_models(timeout_s=TIMEOUT_S)
+    directory = factory_of(subject).make_models(timeout_s=TIMEOUT_S)
     yield from asyncio.run(ask(directory, names, subject))
     yield from clock(directory.heard)
-    if subject.chain:
+    if subject.chain and subject.chain.models[0].price.name in names:
         yield from limits(subject.chain.models[0].limits, reported_limits(directory.heard), learned)
+
+
+def factory_of(subject: Subject) -> AnthropicFactory:
+    """Return what makes the clients of the usual API, as the job or the project says."""
+    return AnthropicFactory.of(subject.providers.section(ANTHROPIC))
 
 
 async def ask(directory: AnthropicModels, names: Sequence[str], subject: Subject) -> list[Check]:
@@ -103,7 +117,7 @@ async def ask(directory: AnthropicModels, names: Sequence[str], subject: Subject
             found += await ask_about_one(directory, name, subject)
         return [Check("api", Verdict.OK, "it answers, and takes the credential"), *(found if names else [])]
     except AttemptError as error:
-        return [*found, await failed(error.failure, directory)]
+        return [*found, await failed(error.failure, directory, factory_of(subject).endpoint())]
     finally:
         await directory.close()
 
@@ -162,9 +176,8 @@ def needs(life: ModelLife, job: JobFile, native: set[TextClass]) -> Iterator[tup
         yield "images", takes.image_input, "choose another model"
 
 
-async def failed(failure: Failure, directory: AnthropicModels) -> Check:
+async def failed(failure: Failure, directory: AnthropicModels, endpoint: Endpoint) -> Check:
     """Say why the API gave no answer. A gateway may lack the Models API, which is no obstacle."""
-    endpoint = AnthropicFactory().endpoint()
     if endpoint.proxy and endpoint.proxy_variable:
         detour = f"unset {endpoint.proxy_variable}"
     else:
@@ -178,7 +191,7 @@ async def failed(failure: Failure, directory: AnthropicModels) -> Check:
     if kind_of(failure) in {FailureKind.NO_KEY, FailureKind.BAD_KEY, FailureKind.FORBIDDEN}:
         fix = mend_key(with_another=True)
     elif "certificate" in failure.message:
-        fix = 'if you trust its maker: export SSL_CERT_FILE="the maker\'s certificate.pem"'
+        fix = TRUST
     return Check("api", Verdict.BROKEN, str(fatal_problem(failure)), fix)
 
 

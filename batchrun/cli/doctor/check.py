@@ -1,6 +1,6 @@
 """What is checked, and the result of a check."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -11,6 +11,8 @@ from batchrun.cli.find_run import place_of
 from batchrun.errors import BatchrunError, Busy
 from batchrun.estimation.text_class import TextClass
 from batchrun.job.load import JobFile
+from batchrun.job.provider_sections import ANTHROPIC
+from batchrun.job.providers import Providers
 from batchrun.store.paths import store_paths
 from batchrun.strategy.model_chain import ModelChain
 
@@ -50,8 +52,25 @@ class Subject:
     chain: ModelChain | None = None
     native: set[TextClass] = field(default_factory=set)
     """The kinds of documents that are sent as the files that they are."""
+    wanted: Collection[str] = ()
+    """The providers that the person names; none for those of the job, or for the usual one."""
+    providers: Providers = field(default_factory=Providers)
     broken: set[str] = field(default_factory=set)
     """The names of the checks that found something broken."""
+
+    @property
+    def models(self) -> dict[str, dict[str, str]]:
+        """The models of the job by provider and engine name, each with its name at the provider."""
+        found: dict[str, dict[str, str]] = {}
+        for model in self.chain.models if self.chain else ():
+            name, there = self.providers.split(model.price.name)
+            found.setdefault(name, {})[model.price.name] = there
+        return found
+
+    @property
+    def asked(self) -> Collection[str]:
+        """The providers that are asked: those that the person names, those of the job's models, or the usual one."""
+        return self.wanted or self.models.keys() or [ANTHROPIC]
 
     @property
     def ledger(self) -> Path:

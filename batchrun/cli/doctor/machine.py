@@ -15,6 +15,7 @@ from pathlib import Path
 
 from batchrun import __version__
 from batchrun.catalog.notices import old_table
+from batchrun.cli.configured import providers_of
 from batchrun.cli.doctor.check import Check, Subject, Verdict
 from batchrun.cli.next_command import command
 from batchrun.cli.views.format import below_here, count
@@ -84,6 +85,7 @@ def prices(subject: Subject) -> Iterator[Check]:
             subject.job = read_job(subject.path)
     job, today = subject.job, subject.today
     table = subject.prices = prices_of(job, today=today) if job else common_prices(today=today)
+    subject.providers = providers_of(job)
     if old := old_table(table.date, table.source, today=today):
         words, _, remedy = old.partition(": ")
         yield Check("prices", Verdict.WARNING, words, remedy)

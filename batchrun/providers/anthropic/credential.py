@@ -53,15 +53,18 @@ def findings(*, is_default_address: bool) -> list[Finding]:
         folder = environ.get("ANTHROPIC_CONFIG_DIR") or Path.home() / ".config" / "anthropic"
         return [Finding(f"the active profile of {folder}, or ANTHROPIC_CUSTOM_HEADERS")]
     secret = environ[name] if name in SECRETS else ""
+    found = of_secret(name, secret, kind=KINDS[name])
+    if name == SECRETS[0] and is_default_address and not secret.startswith("sk-ant-") and len(found) == 1:
+        found.append(Finding(f"{name} does not begin with sk-ant-, as keys of this API do", ENTER.format(name)))
+    return [*found, *(Finding(f"{other} is set too, and {name} counts", f"unset {other}") for other in others)]
+
+
+def of_secret(name: str, secret: str, *, kind: str = "API key") -> list[Finding]:
+    """Describe what a variable has by the last characters of the secret, and say the first thing that looks wrong."""
     ending = f" …{secret[-4:]}" if len(secret) >= LONG_ENOUGH else ""
-    signs = [sign for sign in SIGNS if re.search(sign[0], secret)]
-    if name == SECRETS[0] and is_default_address and not secret.startswith("sk-ant-"):
-        signs.append(("", "does not begin with sk-ant-, as keys of this API do", ENTER, False))
-    return [
-        Finding(f"{KINDS[name]}{ending}, from {name}"),
-        *(Finding(f"{name} {words}", fix.format(name), fatal) for _, words, fix, fatal in signs[:1]),
-        *(Finding(f"{other} is set too, and {name} counts", f"unset {other}") for other in others),
-    ]
+    signs = (sign for sign in SIGNS if re.search(sign[0], secret))
+    wrong = [Finding(f"{name} {words}", fix.format(name), fatal) for _, words, fix, fatal in signs]
+    return [Finding(f"{kind}{ending}, from {name}"), *wrong[:1]]
 
 
 def mend_key(*, with_another: bool = False) -> str:

@@ -199,6 +199,30 @@ class Costs:
         return {row[:-1]: row[-1] for row in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """When a model was asked last, and what has been spent on the model since some moment."""
+
+    model: str
+    last_at: float
+    """The start of the last attempt, in seconds since 1970."""
+    cost_nusd: int
+    held_nusd: int
+    """What is reserved for requests in progress and for lost answers."""
+
+
+def model_uses(ledger: Ledger, *, since: float) -> list[ModelUse]:
+    """List the models that were ever asked; only attempts that began after `since` cost anything here."""
+    cost = "coalesce(sum(case when a.started_at >= ? then {} end), 0)"
+    held = cost.format("case when a.cost_nusd is null then a.reserved_nusd end")
+    rows = ledger.connection.execute(
+        f"select {NAMES[By.MODEL]['model']}, max(a.started_at), {cost.format('a.cost_nusd')}, {held}"
+        " from attempts a left join prices p using (price_no) group by 1",
+        (since, since),
+    )
+    return [ModelUse(*row) for row in rows]
+
+
 def _spending(names: tuple[str, ...], sums: tuple[int, ...], documents: int) -> Spending:
     attempts, cost_nusd, held_nusd, open_nusd, failed, failed_nusd, unclassed_nusd = sums[:7]
     fresh, write_5m, write_1h, read = sums[13:]

@@ -1,0 +1,102 @@
+"""The providers of a job or of the project, for people and for programs."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from batchrun.catalog.money import spent_and_held
+from batchrun.cli.configured import Configured
+from batchrun.cli.next_command import as_called, command
+from batchrun.cli.views.format import iso, labelled
+from batchrun.cli.views.terminal import Terminal
+from batchrun.errors import BatchrunError
+from batchrun.escaping import readable_json
+from batchrun.job.providers import Providers
+from batchrun.providers.anthropic.credential import Finding
+from batchrun.providers.capabilities import capabilities_of
+from batchrun.providers.credentials import credential_of
+from batchrun.providers.factories import factory_of
+from batchrun.store.reports.costs import ModelUse
+from batchrun.wording import size
+
+WORDS = {
+    "batches": "batches", "counts_tokens": "counts tokens", "limit_headers": "tells the rate limits",
+    "structured_output": "structured output", "pdf": "PDF", "cache": "prompt cache",
+    "models_api": "tells of its models", "files": "keeps files",
+}  # fmt: skip
+"""What a provider can do, in the words of the list."""
+
+
+def show_providers(
+    found: Sequence[Configured],
+    providers: Providers,
+    uses: Sequence[ModelUse],
+    *,
+    job: Path | None,
+    simulated: bool,
+    terminal: Terminal,
+) -> None:
+    """Print a passage for each provider, or one JSON object; the last line says what to type next."""
+    by_name = {one.name: [use for use in uses if providers.split(use.model)[0] == one.name] for one in found}
+    told = [{"default": not at, **provider_as_json(one, by_name[one.name])} for at, one in enumerate(found)]
+    asked = next((one for one in told if one["problem"]), told[0])["name"]
+    asking = command("doctor", job, ["--provider", asked])
+    if terminal.json:
+        terminal.result(readable_json({"v": 1, "simulated": simulated, "providers": told, "next": asking}, indent=2))
+        return
+    if simulated:
+        terminal.result(terminal.styled("SIMULATED: none of this was paid", sys.stdout, fg="yellow"))
+    for one in told:
+        default = ", which answers models that name no provider" if one["default"] else ""
+        kind = "" if one["name"] == one["type"] else f" ({one['type']})"
+        terminal.result(f"{one['name']}{kind}{default}")
+        for label, text in passage(one):
+            terminal.result("\n".join(labelled(label, text, width=terminal.width())))
+    terminal.exact(f"  next     {asking}   # asks {asked} for one free call\n")
+
+
+def passage(one: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is told of a provider, each with its label."""
+    can = one["can"]
+    if one["address"]:
+        yield "address", one["address"]
+    if one["problem"]:
+        yield "problem", f"{one['problem']}\n{as_called(one['hint'] or '')}".rstrip()
+    for words in one["credential"]:
+        yield "access", words
+    yield "can", ", ".join([*(words for key, words in WORDS.items() if can[key]), f"{size(can['max_body'])} a request"])
+    if missing := [words for key, words in WORDS.items() if not can[key]]:
+        yield "lacks", ", ".join(missing)
+    if one["models"]:
+        yield "models", ", ".join(one["models"])
+    spent, held = (round(one[name] * 1e9) for name in ("today_usd", "today_held_usd"))
+    yield "used", f"last {one['last_at']}; today {spent_and_held(spent, held)}" if one["last_at"] else "never"
+
+
+def provider_as_json(one: Configured, uses: Sequence[ModelUse]) -> dict[str, Any]:
+    """Return what is known of a provider for programs. What `Factory.check` finds wrong is said, and not hidden."""
+    address, problem, found = None, None, list[Finding]()
+    try:
+        factory = factory_of(one.section)
+        endpoint = factory.endpoint()
+        address = endpoint.words
+        factory.check()
+        found = credential_of(one.section, is_default_address=endpoint.is_default)
+    except BatchrunError as error:
+        problem = error
+    last_at = max((use.last_at for use in uses), default=None)
+    return {
+        "name": one.name,
+        "type": one.section.type,
+        "address": address,
+        "credential": [finding.words for finding in found],
+        "problem": problem and str(problem),
+        "hint": problem and problem.hint,
+        "can": asdict(capabilities_of(one.section)),
+        "models": list(one.models),
+        "last_at": iso(last_at) or None,
+        "today_usd": sum(use.cost_nusd for use in uses) / 1e9,
+        "today_held_usd": sum(use.held_nusd for use in uses) / 1e9,
+    }

@@ -151,6 +151,7 @@ class _Limits(_Shape):
     requests_per_minute: PositiveInt
     input_tokens_per_minute: PositiveInt
     output_tokens_per_minute: PositiveInt
+    shared: Annotated[str, Field(min_length=1)] | None = None
 
 
 class _Model(_Rates):

@@ -224,6 +224,12 @@ class Estimate:
         """The upper bound of the tokens, input and output together, which counts against a budget of tokens."""
         return math.ceil(self.input.high + self.output.high)
 
+    def times(self, share: float) -> "Estimate":
+        """Return the estimate of a share of the requests."""
+        counts = {name: round(share * getattr(self, name)) for name in ("documents", "further_requests")}
+        parts = {name: getattr(self, name).times(share) for name in ("input", "output", "cost_nusd")}
+        return replace(self, **counts, **parts)
+
     def plus(self, other: "Estimate") -> "Estimate":
         """Add other requests of the same job. Both estimates err in the same direction, so that their bounds add up."""
         return replace(

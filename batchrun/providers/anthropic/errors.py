@@ -43,10 +43,15 @@ GATEWAY_PREFIX = re.compile(
     r'(?:b?\'?\{"type": ?"error", ?"error": ?\{"type": ?"\w{1,60}", ?"message": ?")?'
 )
 """What LiteLLM puts before a message, its own or the API's."""
-DOCUMENT_MESSAGES = ("prompt is too long", "input length and `max_tokens` exceed", "input is too long for requested")
+DOCUMENT_MESSAGES = (
+    "prompt is too long", "input length and `max_tokens` exceed",
+    "input is too long for requested model",  # Bedrock
+    "this model's maximum context length is",  # OpenAI, vLLM, llama-cpp-python
+)  # fmt: skip
 """How messages of status 400 begin that speak of the length of this one request."""
-TOO_LARGE_IMAGES = "image_dimensions_too_large"
-"""The code by which the API refuses the pixels of one document."""
+DOCUMENT_NAMES = frozenset({"context_length_exceeded", "exceed_context_size_error", "image_dimensions_too_large"})
+"""The types and codes of the same: OpenAI's, and llama.cpp's. The last code is the API's own for too many pixels."""
+LITELLM_TOO_LONG = "litellm.contextwindowexceedederror: "
 CONTENT_MESSAGES = ("output blocked by content filtering", "content policy violation")
 CONTENT_TYPES = frozenset(
     {"content_filter", "content_policy_violation", "contentpolicyviolationerror", "invalid_prompt"}
@@ -80,9 +85,11 @@ def is_spend_stop(failure: Failure) -> bool:
 
 def is_too_long(failure: Failure) -> bool:
     """Whether the API refuses the length of the one request, by a status that says less."""
-    if failure.error_code == TOO_LARGE_IMAGES:
-        return True
-    return _is_refusal(failure) and _said(failure).startswith(DOCUMENT_MESSAGES)
+    return _is_refusal(failure) and (
+        bool(_names(failure) & DOCUMENT_NAMES)
+        or _said(failure).startswith(DOCUMENT_MESSAGES)
+        or failure.message.lower().startswith(LITELLM_TOO_LONG)
+    )
 
 
 def is_of_content(failure: Failure) -> bool:

@@ -27,6 +27,8 @@ from batchrun.providers.openai.headers import as_messages_headers
 from batchrun.reply import Cause, Failure
 
 CUSTOM_HEADERS = "OPENAI_CUSTOM_HEADERS"
+OMITTED: Any = openai.Omit()
+"""What stands for a header that the SDK leaves out."""
 
 
 class OpenAIClient:
@@ -45,6 +47,9 @@ class OpenAIClient:
             http_client=http_client,
         )
         watch_sends(http_client, self._client.base_url, address.named_by)
+        # The SDK takes a request without a key only if the request itself says so.
+        is_keyless = address.key is None and not (address.takes_environment and CUSTOM_HEADERS in environ)
+        self._options: Any = {"headers": {"Authorization": OMITTED}} if is_keyless else {}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -52,22 +57,26 @@ class OpenAIClient:
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> httpx2.Response:
         with sdk_errors_mapped():
-            return await self._client.post(path, content=json.dumps(body).encode(), cast_to=httpx2.Response)
+            content = json.dumps(body).encode()
+            return await self._client.post(path, content=content, cast_to=httpx2.Response, options=self._options)
 
     async def _get(self, path: str) -> httpx2.Response:
         async with answered_within(self._timeout_s):
             with sdk_errors_mapped():
-                return await self._client.get(path, cast_to=httpx2.Response)
+                return await self._client.get(path, cast_to=httpx2.Response, options=self._options)
 
 
 def _headers(address: Address) -> dict[str, Any]:
     """Return the headers of every request. What the environment has for OpenAI never goes to another server."""
-    left_out = [] if address.key else ["Authorization"]
-    if not address.takes_environment:
-        lines = environ.get(CUSTOM_HEADERS, "").split("\n")
-        left_out += ["OpenAI-Organization", *(line.partition(":")[0].strip() for line in lines if ":" in line)]
-        left_out += [] if address.project else ["OpenAI-Project"]
-    return {"accept-encoding": "gzip", **dict.fromkeys(left_out, openai.Omit()), **address.headers}
+    own = {"accept-encoding": "gzip", **address.headers}
+    if address.takes_environment:
+        return own
+    lines = environ.get(CUSTOM_HEADERS, "").split("\n")
+    theirs = ["OpenAI-Organization", "OpenAI-Project", *(line.partition(":")[0].strip() for line in lines)]
+    left_out = {name: OMITTED for name in theirs if name and name.lower() != "authorization"}
+    project = {"OpenAI-Project": address.project} if address.project else {}
+    authorization = f"Bearer {address.key}" if address.key else OMITTED
+    return {**left_out, **project, "Authorization": authorization, **own}
 
 
 @contextmanager
@@ -106,5 +115,7 @@ def _words(body: object) -> str:
     if isinstance(body, str):
         return "" if body.startswith("<") else body
     fields = fields_in(body)
-    words = next((fields[name] for name in ("message", "detail") if fields.get(name)), "")
-    return words if isinstance(words, str) else json.dumps(words)
+    words = next((fields[name] for name in ("message", "detail") if fields.get(name)), None)
+    if isinstance(words, list):  # of faults, as FastAPI writes them
+        words = fields_in(words[0]).get("msg")
+    return words if isinstance(words, str) else ""

@@ -19,6 +19,7 @@ from batchrun.providers.anthropic.message_parsing import reply_of
 from batchrun.providers.openai.address import Address, address_of
 from batchrun.providers.openai.batches import OpenAIBatches
 from batchrun.providers.openai.client import OpenAIClient
+from batchrun.providers.openai.completion import list_in
 from batchrun.providers.openai.dialect import Dialect
 from batchrun.providers.openai.headers import as_messages_headers
 from batchrun.reply import Reply
@@ -50,8 +51,8 @@ class OpenAIModels(OpenAIClient):
     async def life(self, name: str) -> ModelLife:
         """Look for a model in the list. Raises AttemptError, with status 404 when the list lacks the model."""
         answer = await self._get("models")
-        told = fields_in(json_from(answer.content, as_messages_headers(lower_headers(answer)))).get("data")
-        if not any(fields_in(one).get("id") == name for one in (told if isinstance(told, list) else ())):
+        told = fields_in(json_from(answer.content, as_messages_headers(lower_headers(answer))))
+        if not any(fields_in(one).get("id") == name for one in list_in(told.get("data"))):
             raise not_found(f"there is no model {escape_control(name)[:100]}")
         return ModelLife(
             name=name, lifecycle=None, deprecated=None, retires=None, max_input_tokens=None, max_output_tokens=None
@@ -96,15 +97,15 @@ class OpenAIFactory:
         """Make a client of the Batch API inside the running loop."""
         return OpenAIBatches(self.address, self.section, timeout_s=timeout_s)
 
-    def make_counter(self, *, timeout_s: float) -> NoReturn:
+    def make_counter(self, *, timeout_s: float) -> NoReturn:  # noqa: ARG002 - there is none
         """Say that nothing counts tokens."""
-        raise lacks("counter of tokens", timeout_s)
+        raise _lacks("counter of tokens")
 
-    def make_files(self, *, timeout_s: float) -> NoReturn:
+    def make_files(self, *, timeout_s: float) -> NoReturn:  # noqa: ARG002 - there are none
         """Say that no files are kept for requests."""
-        raise lacks("files for requests", timeout_s)
+        raise _lacks("files for requests")
 
 
-def lacks(what: str, _: float) -> EnvironmentProblem:
-    """Make the error of a port that this type of provider does not have. No plan offers such a port."""
+def _lacks(what: str) -> EnvironmentProblem:
+    # No plan offers what the capabilities of a provider say is not there.
     return EnvironmentProblem(f"a provider of type openai has no {what}.")

@@ -61,9 +61,7 @@ class CloudTrial(Trial):
         account = {"GOOGLE_APPLICATION_CREDENTIALS": str(root / "account.json")}
         model = f'name = "{NAMES[case.provider]}"\nmax_tokens = 100'
         super().__init__(
-            Variant(
-                provider=case.provider, job={"model": model}, environment={**AWS, **account, **case.environment}
-            ),
+            Variant(provider=case.provider, job={"model": model}, environment={**AWS, **account, **case.environment}),
             cli.run,
             root,
         )
@@ -80,7 +78,8 @@ class CloudTrial(Trial):
         (self._root / "account.json").write_text(ACCOUNT.replace("http://there", address))
         job = self._root / "trial.toml"
         head = f'[provider]\ntype = "{self._case.provider}"'
-        assert head in (text := job.read_text())
+        text = job.read_text()
+        assert head in text
         job.write_text(text.replace(head, f'{head}\nbase_url = "{address}"\n{SECTIONS[self._case.provider]}'))
         if self._case.provider not in PLANNED:  # what every process would compile, it inherits
             PLANNED.add(self._case.provider)

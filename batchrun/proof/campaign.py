@@ -185,8 +185,8 @@ def prove(
     with tempfile.TemporaryDirectory(prefix="batchrun-prove-") as folder, lanes(size, preload) as pool:
 
         def begin(some: int) -> dict[Future[tuple[str, Verdict]], int]:
-            asked = partial(pool.submit, run_trial, command, provider, seed)
-            return {asked(one, Path(folder)): one for one in islice(numbers, some)}
+            trial = partial(run_trial, command, provider, seed)
+            return {pool.submit(trial, one, Path(folder)): one for one in islice(numbers, some)}
 
         running = begin(size)
         while running:

@@ -6,7 +6,7 @@ outputs and limits, looked at on 2026-11-29.
 
 from dataclasses import dataclass, replace
 
-from batchrun.job.provider_sections import ProviderSection, ProviderType
+from batchrun.job.provider_sections import ProviderSection, ProviderType, is_openais
 
 MB = 1_000_000
 
@@ -71,8 +71,8 @@ _UNSTRUCTURED_ON_BEDROCK = frozenset({"claude-haiku-5-5"})
 def capabilities_of(section: ProviderSection, row_name: str = "") -> Capabilities:
     """Return what a provider can do, with a model whose row in the table of prices has this name."""
     found = _OF_TYPE[section.type]
-    is_own = section.type == "openai" and section.base_url is not None
-    if is_own:  # a compatible server has what everybody has, and what its owner says
+    if section.type == "openai" and section.base_url and not is_openais(section.base_url):
+        # A compatible server has what everybody has, and what its owner says.
         found = replace(found, batches=False, limit_headers=False)
     if section.type in {"bedrock", "vertex"}:
         found = replace(found, batches=section.bucket is not None)
@@ -80,4 +80,6 @@ def capabilities_of(section: ProviderSection, row_name: str = "") -> Capabilitie
         found = replace(found, structured_output=False)
     if section.structured_output is not None:
         found = replace(found, structured_output=section.structured_output)
+    if section.type in {"anthropic", "aws", "google"} and not found.structured_output:
+        found = replace(found, batches=False)  # the bodies of Message Batches are sent as they are
     return found

@@ -82,6 +82,7 @@ none new_error                      | errored 2  | errored 2     | in doubt | la
 412                                 | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
 400 of a quotation                  | rejected 1 | rejected 1    | stop 4   | later  | later    | later   | later
 400 of a length                     | rejected 1 | rejected 1    | halved   | later  | later    | later   | later
+400 image_dimensions_too_large      | rejected 1 | rejected 1    | halved   | later  | later    | later   | later
 400 organization_on_hold            | stop 4     | stop 4        | stop 4   | stop 4 | stop 4   | stop 4  | stop 4
 # The account's settings would refuse every other request, so no document is to blame on either route.
 400 organization_type_not_supported | stop 5     | stop 5        | stop 5   | stop 5 | stop 5   | stop 5  | stop 5

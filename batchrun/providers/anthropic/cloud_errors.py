@@ -1,7 +1,6 @@
 """Errors in the words of the clouds: Amazon's `{"message": …}` beside a header, Google's `{"error": {"status": …}}`.
 
-Sources: the service model of `bedrock-runtime` in botocore 1.44, Amazon's page "Common errors", and Google's
-`google.rpc.Code`.
+Sources: the service model of `bedrock-runtime` in botocore 1.44, and Amazon's page "Common errors".
 """
 
 from collections.abc import Mapping
@@ -24,17 +23,8 @@ TYPES = {
     "InvalidSignatureException": "authentication_error",
     "IncompleteSignatureException": "authentication_error",
     "MissingAuthenticationTokenException": "authentication_error",
-    "INVALID_ARGUMENT": "invalid_request_error",
-    "FAILED_PRECONDITION": "invalid_request_error",
-    "UNAUTHENTICATED": "authentication_error",
-    "PERMISSION_DENIED": "permission_error",
-    "NOT_FOUND": "not_found_error",
-    "RESOURCE_EXHAUSTED": "rate_limit_error",
-    "INTERNAL": "api_error",
-    "UNAVAILABLE": "overloaded_error",
-    "DEADLINE_EXCEEDED": "timeout_error",
 }
-"""The types that the API of Anthropic has for the errors of the clouds."""
+"""The types that the API of Anthropic has for Amazon's errors. The status of Google's says as much."""
 
 
 class CloudError(NamedTuple):

@@ -12,7 +12,7 @@ import httpx2
 from batchrun.batch import BatchBody
 from batchrun.catalog.provider_prices import row_name
 from batchrun.errors import EnvironmentProblem
-from batchrun.job.provider_sections import ProviderSection
+from batchrun.job.provider_sections import ANTHROPIC, ProviderSection
 from batchrun.providers import BatchProvider
 from batchrun.providers.anthropic.batches import AnthropicBatches
 from batchrun.providers.anthropic.bounds import STREAM, pieces_of
@@ -54,8 +54,10 @@ class SdkFactory(ABC):
 
     @property
     def named_by(self) -> str:
-        """What names the address."""
-        return "base_url" if self.section.base_url else f'type = "{self.section.type}"'
+        """What names the address, if it is neither the environment nor the SDK's profile."""
+        if self.section.base_url:
+            return "base_url"
+        return "" if self.section.type == ANTHROPIC else f'type = "{self.section.type}"'
 
     def sdk(self, **options: Any) -> Any:
         """Make the SDK's client, with headers of the provider's own and with those of ANTHROPIC_CUSTOM_HEADERS never.
@@ -144,11 +146,6 @@ class AnthropicFactory(SdkFactory):
     def trust_env(self) -> bool:
         """Whether the proxies of the environment apply."""
         return self.base_url is None
-
-    @property
-    def named_by(self) -> str:
-        """What names the address, if it is neither the environment nor the SDK's profile."""
-        return "base_url" if self.section.base_url else ""
 
     @property
     def address(self) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 from batchrun.errors import EnvironmentProblem
 from batchrun.escaping import escape_control
 from batchrun.job.provider_sections import ProviderSection
-from batchrun.providers.clouds.settings import missing_extra, setting
+from batchrun.providers.clouds.settings import missing_extra, never_told, setting
 
 LOG_IN = "type: aws sso login; or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 
@@ -21,6 +21,7 @@ def session_of(section: ProviderSection) -> Any:
         from botocore.exceptions import BotoCoreError
     except ImportError as error:
         raise missing_extra(section, "aws", "boto3") from error
+    never_told("botocore.auth")  # the session token
     try:
         return boto3.Session(profile_name=section.profile, region_name=section.region)
     except BotoCoreError as error:

@@ -9,7 +9,7 @@ from anthropic.lib.foundry import AsyncAnthropicFoundry
 from batchrun.errors import EnvironmentProblem
 from batchrun.providers.anthropic.credential import ENTER, key_of
 from batchrun.providers.anthropic.provider import SdkFactory
-from batchrun.providers.clouds.settings import setting
+from batchrun.providers.clouds.settings import never_told, setting
 
 KEY = "ANTHROPIC_FOUNDRY_API_KEY"
 
@@ -29,6 +29,7 @@ class FoundryFactory(SdkFactory):
 
     def client(self, **options: Any) -> AsyncAnthropicFoundry:
         """Make the client of the SDK. Raises EnvironmentProblem where the resource or the key is missing."""
+        never_told("anthropic._base_client")  # the header `api-key`
         key = key_of(self.section, KEY)
         if not key:
             raise EnvironmentProblem(

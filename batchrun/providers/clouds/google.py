@@ -26,7 +26,7 @@ class GoogleFactory(SdkFactory):
             project=project_of(self.section, "ANTHROPIC_GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_PROJECT"),
             location=self.section.region,
             workspace_id=setting(self.section, "workspace", "ANTHROPIC_GOOGLE_CLOUD_WORKSPACE_ID"),
-            token_provider=GoogleToken(self.section).token,
+            token_provider=GoogleToken().token,
             base_url=self.section.base_url,
             **options,
         )
@@ -39,8 +39,7 @@ class GoogleFactory(SdkFactory):
 class GoogleToken:
     """A token of Google's chain of credentials, which is refreshed beside the event loop, and once for everybody."""
 
-    def __init__(self, section: ProviderSection) -> None:
-        self._section = section
+    def __init__(self) -> None:
         self._credentials: Any = None
         self._refreshing = asyncio.Lock()
 
@@ -52,11 +51,12 @@ class GoogleToken:
         return str(self._credentials.token)
 
     def _refresh(self) -> None:
-        if self._credentials is None:
-            self._credentials, _ = credentials_of(self._section)
-        if not self._credentials.valid:
-            from google.auth.transport.requests import Request
+        import google.auth
+        from google.auth.transport.requests import Request
 
+        if self._credentials is None:
+            self._credentials, _ = google.auth.default(scopes=SCOPES)
+        if not self._credentials.valid:
             self._credentials.refresh(Request())
 
 

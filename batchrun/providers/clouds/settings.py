@@ -1,5 +1,6 @@
 """Settings of a cloud, from the section of the provider or from the environment; and extras that are missing."""
 
+import logging
 import re
 from os import environ
 
@@ -25,6 +26,11 @@ def setting(section: ProviderSection, key: str, *variables: str, otherwise: str 
     if not PLAIN.fullmatch(given):
         raise EnvironmentProblem(f'"{escape_control(given)[:100]}" can be no {key}.', hint=f"correct the {key}")
     return given
+
+
+def never_told(logger: str) -> None:
+    """Keep a logger from telling what it tells of credentials, when somebody has all loggers tell everything."""
+    logging.getLogger(logger).setLevel(logging.INFO)
 
 
 def missing_extra(section: ProviderSection, extra: str, library: str) -> EnvironmentProblem:

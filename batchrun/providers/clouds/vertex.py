@@ -26,7 +26,7 @@ class VertexFactory(SdkFactory):
             base_url=self.section.base_url,
             **options,
         )
-        sdk.google_token = GoogleToken(self.section)
+        sdk.google_token = GoogleToken()
         return sdk
 
     def check_key(self) -> None:

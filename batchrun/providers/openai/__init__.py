@@ -1,1 +1,1 @@
-"""OpenAI and compatible servers: what speaks to them, and translates at the rim."""
+"""OpenAI, and servers that speak like it: a Messages body goes in, and a message comes out."""

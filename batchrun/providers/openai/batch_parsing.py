@@ -54,8 +54,12 @@ class StoredBatch(RemoteBatch):
 def batch_of(value: Any, headers: Mapping[str, str]) -> StoredBatch:
     """Read a batch. Raises AttemptError when the value is no batch."""
     fields = fields_in(value)
-    batch_id, status, created_at = plain_id(fields.get("id")), word_in(fields.get("status")), fields.get("created_at")
-    if batch_id is None or status is None or count_in(created_at) is None:
+    batch_id, status, created_at = (
+        plain_id(fields.get("id")),
+        word_in(fields.get("status")),
+        count_in(fields.get("created_at")),
+    )
+    if batch_id is None or status is None or created_at is None:
         raise malformed("the answer is no batch: it lacks its id, its status or its date", request_id_in(headers))
     counts, metadata = fields_in(fields.get("request_counts")), fields_in(fields.get("metadata"))
     total, completed, failed = (count_in(counts.get(name)) for name in ("total", "completed", "failed"))

@@ -13,6 +13,7 @@ import openai
 
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch, ResultType
 from batchrun.escaping import escape_control
+from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.batch_parsing import page_from
 from batchrun.providers.anthropic.batches import SLOWEST_UPLOAD
@@ -45,9 +46,9 @@ FIRST_LOOK_S, LONGEST_LOOK_S = 0.05, 30.0
 class OpenAIBatches(OpenAIClient):
     """One call is one request: nothing is sent twice."""
 
-    def __init__(self, address: Address, dialect: Dialect, *, timeout_s: float) -> None:
+    def __init__(self, address: Address, section: ProviderSection, *, timeout_s: float) -> None:
         super().__init__(address, timeout_s=timeout_s)
-        self._dialect = dialect
+        self._dialect = Dialect.of(section, is_openais=address.is_openais)
 
     async def create(self, body: BatchBody) -> RemoteBatch:
         """Upload the requests of a batch and create the batch, once. Raises AttemptError, and OSError of the disk.
@@ -134,23 +135,25 @@ class OpenAIBatches(OpenAIClient):
     async def _uploaded(self, spool: IO[bytes], name: str) -> str:
         """Upload the requests of a batch; return the id of the file. Raises AttemptError: no batch exists by then."""
         size = spool.tell()
+        if size > MOST_BYTES:
+            words = f"the requests of the batch take {size:,} bytes, and {MOST_BYTES:,} are allowed"
+            raise AttemptError(Failure(cause=Cause.STATUS, status=413, message=words), before_create=True)
         within_s = self._timeout_s + size / SLOWEST_UPLOAD
         spool.seek(0)
         try:
-            if size > MOST_BYTES:
-                words = f"the requests of the batch take {size:,} bytes, and {MOST_BYTES:,} are allowed"
-                raise AttemptError(Failure(cause=Cause.STATUS, status=413, message=words))
             async with answered_within(within_s):
                 with sdk_errors_mapped():
                     answer = await self._client.files.with_raw_response.create(
                         file=(name, spool, "application/jsonl"), purpose="batch", timeout=timeout_for(within_s)
                     )
             headers = _headers_of(answer.http_response)
-            if file_id := plain_id(fields_in(json_from(answer.content, headers)).get("id")):
-                return file_id
-            raise malformed("the answer is no file: it has no id", request_id_in(headers))
+            file_id = plain_id(fields_in(json_from(answer.content, headers)).get("id"))
         except AttemptError as error:
             raise AttemptError(error.failure, before_create=True) from error
+        if file_id is None:
+            no_file = malformed("the answer is no file: it has no id", request_id_in(headers))
+            raise AttemptError(no_file.failure, before_create=True)
+        return file_id
 
     async def _looked_at(self, batch: StoredBatch) -> StoredBatch:
         """Look at a new batch until the API begins with the batch or refuses it, or for a while. Raises AttemptError.

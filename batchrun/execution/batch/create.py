@@ -69,7 +69,7 @@ class Creator:
             try:
                 if not spool.candidates or await self._passes_on(spool):
                     return False
-                if len(spool.candidates) < self._packer.fewest:
+                if len(spool.candidates) < self._packer.able.min_batch_requests:
                     self.leaves_few = True
                     return False
                 if not await self._create(spool):

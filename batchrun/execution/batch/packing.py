@@ -180,7 +180,6 @@ class Packer:
         self._uploader = uploader
         self.able = setup.chain.models[0].capabilities
         """What the provider of the model can do."""
-        self.fewest = self.able.min_batch_requests
         self.uploads = uploader is not None and self.able.files
         """Whether files are uploaded that batches have no room for. Otherwise batches are cut."""
         self._estimator = setup.estimator_on(Route.BATCH, setup.estimator.price.in_batches)

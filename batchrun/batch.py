@@ -128,7 +128,11 @@ class BatchBody(Protocol):
         """The number of bytes in all parts."""
 
     def members(self) -> AsyncIterator[bytes]:
-        """Yield each member as JSON, in order, for a provider whose body has another form."""
+        """Yield each member as JSON, in order, for a provider whose body has another form.
+
+        The batch may exist from the end of the members on, so the end is to be awaited before the call that creates.
+        Whatever goes before that call, such as an upload, goes before the end.
+        """
 
     def parts(self) -> AsyncIterator[bytes]:
         """Yield the bytes, in order."""

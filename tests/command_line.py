@@ -117,8 +117,9 @@ def clean_environment(home: Path) -> dict[str, str]:
 
 
 def talking_to(server: SimulatorServer) -> dict[str, str]:
-    """Environment variables that lead the SDK to the server."""
-    return {"ANTHROPIC_BASE_URL": server.base_url, "ANTHROPIC_API_KEY": KEY}
+    """Environment variables that lead the SDKs to the server."""
+    openai = {"OPENAI_BASE_URL": f"{server.base_url}/v1", "OPENAI_API_KEY": KEY}
+    return {"ANTHROPIC_BASE_URL": server.base_url, "ANTHROPIC_API_KEY": KEY, **openai}
 
 
 def process(

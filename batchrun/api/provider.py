@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from batchrun.catalog.provider_prices import row_name
 from batchrun.job.providers import Providers
-from batchrun.providers.anthropic.provider import AnthropicFactory
+from batchrun.providers.factories import factory_of
 from batchrun.providers.routing import RoutingFactory
 
 
@@ -24,5 +25,4 @@ def provider(
     from batchrun.simulator.http.server import running_simulator
 
     with running_simulator(profile, speed=speed) as base_url:
-        simulated = AnthropicFactory(base_url=base_url, api_key="simulated")
-        yield RoutingFactory(providers, tuple(models), lambda _: simulated, row_name)
+        yield RoutingFactory(providers, tuple(models), partial(factory_of, simulator=base_url), row_name)

@@ -116,6 +116,12 @@ class CapUsage:
 
     cap: Cap
     used: int
+    passes_on: bool = False
+    """Whether the next model answers the requests for which the cap has no room, so that no plan is refused for it."""
+
+    def binds(self, model: str) -> bool:
+        """Whether requests to a model end with the cap."""
+        return not self.passes_on and self.cap.concerns(model)
 
     @property
     def remaining(self) -> int:
@@ -194,12 +200,12 @@ def most_in_flight_nusd(*, cap_nusd: int, held_nusd: int) -> int:
 
 def remaining_nusd(cap_usages: Iterable[CapUsage], model: str) -> int:
     """Find the least money that the caps leave for requests to a model."""
-    return min(one.remaining for one in cap_usages if one.cap.of is not Of.TOKENS and one.cap.concerns(model))
+    return min(one.remaining for one in cap_usages if one.cap.of is not Of.TOKENS and one.binds(model))
 
 
 def remaining_tokens(cap_usages: Iterable[CapUsage], model: str) -> float:
     """Find the fewest tokens that the caps leave for requests to a model, without an end if no cap counts tokens."""
-    ours = (one.remaining for one in cap_usages if one.cap.of is Of.TOKENS and one.cap.concerns(model))
+    ours = (one.remaining for one in cap_usages if one.cap.of is Of.TOKENS and one.binds(model))
     return min(ours, default=math.inf)
 
 

@@ -9,7 +9,8 @@ from batchrun.answers.asking import ToolChoice
 from batchrun.reply import Usage
 from batchrun.request import Ttl
 
-Tokenizer = Literal["new", "old"]
+Tokenizer = Literal["new", "old", "cl100k_base", "o200k_base", "unknown"]
+"""Claude's tokenizers, from version 4.7 on and before, OpenAI's by their names, and that of a server of one's own."""
 MOST_TOOL_PROMPT = 804
 """The most tokens of the system prompt that the API adds for tools, of all models that are published."""
 
@@ -58,6 +59,8 @@ class PublishedLimits:
     requests_per_minute: int
     input_tokens_per_minute: int
     output_tokens_per_minute: int
+    shared: str | None = None
+    """The name of the bucket that several models draw on. None for a model that has its limits for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,14 @@ class ModelPrice:
     """The name of that table, as shown to people."""
     divisor: int = 1
     """The divisor of every sum: 2 in Message Batches, where half of a rate need not be a whole number."""
+
+    @property
+    def bucket(self) -> str:
+        """The name of the rate limits that the model draws on; two providers, which come before a `/`, share none."""
+        if self.limits.shared is None:
+            return self.name
+        provider, slash, _ = self.name.partition("/")
+        return f"{provider}/{self.limits.shared}" if slash else self.limits.shared
 
     @property
     def in_batches(self) -> "ModelPrice":

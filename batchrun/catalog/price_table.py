@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, Strict, Validati
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from batchrun.catalog.price import MOST_TOOL_PROMPT, Band, ModelPrice, PublishedLimits, Rates, Tokenizer
-from batchrun.catalog.provider_prices import row_at
+from batchrun.catalog.provider_prices import row_at, row_name
 from batchrun.errors import Refused, UsageProblem
 from batchrun.job.providers import Providers
 
@@ -75,15 +75,17 @@ class PriceTable:
 
     def hint_for(self, name: str) -> str:
         """Say what to do about a name that the table does not have: a wrong name is likelier than a missing row."""
-        close, (provider, slash, _) = difflib.get_close_matches(name, self.prices, n=1), name.partition("/")
+        (known, there), (provider, slash, _) = self.providers.split(name), name.partition("/")
+        section = self.providers.section(known)
+        row = row_name(there, section)
+        close = difflib.get_close_matches(row, self.prices, n=1)
         meant = f"did you mean {close[0]}? " if close else ""
-        known, _ = self.providers.split(name)
         if slash and known != provider:
             meant += f'If "{provider}" is a provider, write [providers.{provider}] with its type and its base_url. '
-        elif self.providers.section(known).base_url:
+        elif section.base_url:
             meant += "If the server is your own, write free = true in its section. "
         return (
-            f'{meant}For a model that {self.source} of {self.date} lacks, add a [[model]] row with names = ["{name}"]'
+            f'{meant}For a model that {self.source} of {self.date} lacks, add a [[model]] row with names = ["{row}"]'
             ' to a file of prices, and name the file in the job: [budget] prices_file = "prices.toml"'
         )
 
@@ -149,6 +151,7 @@ class _Limits(_Shape):
     requests_per_minute: PositiveInt
     input_tokens_per_minute: PositiveInt
     output_tokens_per_minute: PositiveInt
+    shared: Annotated[str, Field(min_length=1)] | None = None
 
 
 class _Model(_Rates):

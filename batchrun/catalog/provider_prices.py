@@ -68,7 +68,7 @@ def _own_row(name: str, section: ProviderSection, today: date) -> ModelPrice:
         band=None,
         context_window=window,
         max_output_tokens=window,
-        tokenizer="old",
+        tokenizer="unknown",
         effort_levels=(),
         default_effort=None,
         thinking=(),

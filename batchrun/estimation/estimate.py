@@ -15,11 +15,12 @@ from batchrun.request import Ttl
 
 MOST_PER_COUNTED, MOST_PER_EXPECTED = 1.8, 1.25
 MOST_PER_NATIVE: Mapping[TextClass, Mapping[Tokenizer, float]] = {
-    TextClass.PAGES: {"old": 1.8, "new": 3.1},
-    TextClass.IMAGE: {"old": 1.1, "new": 1.1},
+    TextClass.PAGES: {"old": 1.8, "new": 3.1, "cl100k_base": 3.1, "o200k_base": 3.1, "unknown": 3.1},
+    TextClass.IMAGE: {"old": 1.1, "new": 1.1, "cl100k_base": 2.6, "o200k_base": 2.6, "unknown": 4.0},
 }
-"""Claude's most tokens of a counted token of files. A page that is rendered as large as models with the new tokenizer
-see any image has 4,784 tokens of 1,575 counted; of an image the most is counted already."""
+"""The most tokens of a counted token of files. A page that is rendered as large as models with the new tokenizer see
+any image has 4,784 tokens of 1,575 counted; of an image the most is counted already. OpenAI's small models count a
+patch of 32 pixels up to 2.46 times (OpenAI's guide to images)."""
 UNSEEN_TOKENS = 500
 UNSEEN_WITH_TOOL = UNSEEN_TOKENS + MOST_TOOL_PROMPT
 """The same for requests with a tool, to which the API adds one more system prompt."""
@@ -222,6 +223,12 @@ class Estimate:
     def upper_tokens(self) -> int:
         """The upper bound of the tokens, input and output together, which counts against a budget of tokens."""
         return math.ceil(self.input.high + self.output.high)
+
+    def times(self, share: float) -> "Estimate":
+        """Return the estimate of a share of the requests."""
+        counts = {name: round(share * getattr(self, name)) for name in ("documents", "further_requests")}
+        parts = {name: getattr(self, name).times(share) for name in ("input", "output", "cost_nusd")}
+        return replace(self, **counts, **parts)
 
     def plus(self, other: "Estimate") -> "Estimate":
         """Add other requests of the same job. Both estimates err in the same direction, so that their bounds add up."""

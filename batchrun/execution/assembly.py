@@ -31,6 +31,9 @@ def stream_executor(
     channels = [
         model_channel(number, context, setup, counters, clock=clock) for number in range(len(setup.chain.models))
     ]
+    rate_limiters = {one.chain_model.price.bucket: one.rate_limiter for one in reversed(channels)}
+    for channel in channels:  # models that share their limits share the rate limiter of the first of them
+        channel.rate_limiter = rate_limiters[channel.chain_model.price.bucket]
     attempts = Attempts(context, setup, channels, client)
     return StreamExecutor(context, setup, attempts, UsageFlush(context, counters, channels))
 
@@ -45,6 +48,7 @@ def model_channel(
         chain_model=chain_model,
         estimator=setup.estimator_on(Route.STREAM, chain_model.price),
         rate_limiter=RateLimiter(chain_model.limits, clock=clock, counters=counters),
+        counted_as=" + ".join(setup.chain.sharing(chain_model)),
         slots=Slots(
             setup.concurrency,
             first=max(FIRST, (chain_model.limits.concurrency or 0) // 2),

@@ -49,7 +49,7 @@ class UsageFlush:
     async def _flush(self) -> None:
         for channel in self.channels:
             if channel.slots.busiest:  # a minute in which nothing was sent is one in which nothing was used
-                self.counters.used(channel.model, channel.rate_limiter.limits)
+                self.counters.used(channel.counted_as, channel.rate_limiter.limits)
         await self._tell_waits()
         counted, run_no = self.counters.take(), self.context.key.run_no
         if counted.minutes or counted.waits:

@@ -62,7 +62,7 @@ ModelNames = Annotated[tuple[ModelName, ...], Field(strict=False), AfterValidato
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
 Thinking = Literal["adaptive", "disabled", "between_tools", "enabled"]
 TierName = Literal["simple", "standard", "complex", "critical"]
-FallbackReason = Literal["outage", "refused", "truncated"]
+FallbackReason = Literal["outage", "refused", "truncated", "budget"]
 CacheMode = Literal["auto", "off", "5m", "1h"]
 """Whether the fixed beginning of the prompt is marked for the prompt cache: when that pays, never, or for how long."""
 FieldNames = Annotated[tuple[Text, ...], Field(strict=False), AfterValidator(distinct)]

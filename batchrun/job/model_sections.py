@@ -19,7 +19,7 @@ from batchrun.job.key_types import (
 )
 from batchrun.job.value_errors import refusal
 
-EscalationReason = Literal["invalid", "truncated", "refused", "outage"]
+EscalationReason = Literal["invalid", "truncated", "refused", "outage", "budget"]
 FEWEST_BUDGET_TOKENS = 1_024
 """The smallest `budget_tokens` that the API takes, in tokens."""
 
@@ -63,7 +63,10 @@ class ModelSection(Table):
         "refused",
         "truncated",
     )
-    """What makes the next model answer: an outage, a refusal, or an answer that is cut off."""
+    """What makes the next model answer: an outage, a refusal, or an answer that is cut off.
+
+    With `budget`, the next model also answers where a cap of [budget.models] in batchrun.toml has no room for a model.
+    """
     max_tokens: Annotated[Positive, Field(examples=["max_tokens = 1024"])]
     """The most tokens of one answer, thinking included."""
     effort: Effort | None = None
@@ -105,7 +108,7 @@ class CascadeSection(Table):
         "invalid",
         "truncated",
     )
-    """What makes the next model answer."""
+    """What makes the next model answer; `budget` is a cap of [budget.models] that has no room for a model."""
     null_in: FieldNames = ()
     """Output fields that must not be null; otherwise the next model is asked."""
     evidence: FieldNames = ()
@@ -133,6 +136,9 @@ class CascadeSection(Table):
             if unused := sorted({"max_difference", "calibrate"} & self.model_fields_set):
                 hint = 'write accept = "calibrated", or take this key out'
                 raise refusal('only accept = "calibrated" learns a threshold', key=unused[0], hint=hint)
+        elif "budget" in self.escalate_on:
+            hint = 'take "budget" out, or write accept = "rules"'
+            raise refusal("a threshold is learned from documents that both models answer", key="escalate_on", hint=hint)
         elif len(self.models) > 2:
             hint = "name the cheap model and the model that it is held against"
             raise refusal("a threshold is learned between two models", key="models", hint=hint)

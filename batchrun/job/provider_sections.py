@@ -53,6 +53,12 @@ def _harmless(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
+def is_openais(address: str) -> bool:
+    """Whether an address is OpenAI's own, in any region."""
+    parts = urlsplit(address)
+    return parts.scheme == "https" and f".{parts.hostname}".endswith(".openai.com")
+
+
 class ProviderSection(Table):
     """[provider] and [providers.NAME]: whose API answers. Credentials come from the environment or from the cloud."""
 

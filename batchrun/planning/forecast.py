@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from batchrun.answers.form import DEFAULT_MODE
-from batchrun.budget.caps import Caps, remaining_nusd, remaining_tokens
+from batchrun.budget.caps import Caps, CapUsage, remaining_nusd, remaining_tokens
 from batchrun.catalog.price import ModelPrice
 from batchrun.estimation.estimate import Estimate, Estimator
 from batchrun.estimation.further_turns import PastTurns, PastVotes
@@ -32,6 +32,7 @@ from batchrun.store.reports.cache_use import measured_hit_rate
 from batchrun.strategy.cascade_cost import CascadeCost, Step, cascaded, reaching
 from batchrun.strategy.duration import Duration, expected_duration
 from batchrun.strategy.model_chain import ModelChain
+from batchrun.strategy.passing_on import budget_note, narrowest, share_within, shared_out
 from batchrun.strategy.plan import CostliestFallback, EstimateBasis, Kind, Plan
 from batchrun.strategy.prompt_caching import Caching, CachingFacts, Prefix, decide_caching, if_cached, marking_documents
 from batchrun.strategy.provider_notes import no_batches, provider_notes
@@ -94,6 +95,8 @@ class Forecaster:
     """How many votes the job's latest answers took."""
     merging: Sequence[int] = ()
     """The requests that merge answers, each by the number of its answers. Every route streams them in the end."""
+    budget_notes: tuple[str, ...] = ()
+    """What the plan says of earlier models of the chain, whose caps have no room for all documents."""
 
     def plan(self, notes: Mapping[str, int], evidence: EstimateBasis, notices: tuple[str, ...]) -> Plan:
         """Add everything up to a plan."""
@@ -112,10 +115,18 @@ class Forecaster:
         worst = self.planned.worst()
         worst_nusd = -(-worst.nusd // divisor)
         models = [chain_model.price.name for chain_model in self.chain.models]
-        able = self.chain.models[0].capabilities
+        able = self.chain.models[0].capabilities.batches and not self.budget_notes
         tags = Runs(self.ledger).tags(run.run_no) if run else spec.job.tags
         caps = self.caps.borne_by(tags)
         cap_usages = plan_cap_usages(self.ledger.connection, caps, run, models=models, now=time.time())
+        cap_usages = tuple(replace(one, passes_on=self.chain.passes_on(0, one.cap)) for one in cap_usages)
+        rest = self
+        if cap_usage := narrowest(chosen.estimate, cap_usages):
+            rest = self._from_next(budget_note(chosen.estimate, cap_usage, models[1]))
+            if not share_within(chosen.estimate, cap_usage):
+                return rest.plan(notes, evidence, notices)
+            options = rest.sharing(options, cap_usage)
+            chosen = options.best(choice.route)
         left_nusd, left_tokens = remaining_nusd(cap_usages, models[0]), remaining_tokens(cap_usages, models[0])
         one_fits = worst_nusd <= min(left_nusd, caps.run.limit - committed_nusd) and worst.tokens <= left_tokens
         affordable = 0
@@ -131,10 +142,10 @@ class Forecaster:
             evidence=evidence,
             before=last_estimate(self.ledger, spec.job.name),
             duration=options.duration,
-            unsettled_s=self._unsettled_s(options.duration, in_batches=counts.get(Kind.IN_BATCH, 0)),
+            unsettled_s=self._unsettled_s(options.duration, later, in_batches=counts.get(Kind.IN_BATCH, 0)),
             choice=choice,
             chosen=chosen,
-            forecasts=tuple(one for one in options.forecasts if one.route is choice.route or able.batches),
+            forecasts=tuple(one for one in options.forecasts if one.route is choice.route or able),
             caching=options.caching,
             deadline_s=self.deadline_s,
             committed_nusd=committed_nusd,
@@ -162,6 +173,7 @@ class Forecaster:
             markup=markup_cost(self.planned, estimator),
             reply=reply_forecast(self.job, self.estimator.price, self._past(self.estimator.price)),
             keys=decisive_keys(self.job),
+            budget_notes=rest.budget_notes,
             provider_notes=provider_notes(self.chain, asks_by_schema=self.job.form.mode == DEFAULT_MODE),
         )
 
@@ -199,15 +211,28 @@ class Forecaster:
     def _options(self, later: LaterModels | None) -> Options:
         """Forecast every route, with and without the prompt cache."""
         estimate = self._estimates.of(self.estimator)
-        duration = self._streaming(estimate)
+        duration = self._streaming(estimate, later)
         ways, caching = list[Forecast](), dict[Route, Caching]()
         for plain in forecasts(estimate, duration, max_queued=self.job.spec.batch.max_queued, turns=self._turns):
             facts = self._circumstances(plain)
             decided = caching[plain.route] = decide_caching(self._cache_mode, facts)
             possible = if_cached(decided, facts)
-            ways += [plain, self._cached(plain, possible)] if possible else [plain]
+            ways += [plain, self._cached(plain, possible, later)] if possible else [plain]
         whole = [replace(one, estimate=self._with_merging(self._with_later(one.estimate, later))) for one in ways]
         return Options(forecasts=tuple(whole), caching=caching, duration=duration)
+
+    def _from_next(self, note: str) -> "Forecaster":
+        """Forecast what the models behind the first one would answer, without the first model."""
+        models, rules = self.chain.models[1:], self.chain.acceptance_rules
+        chain = replace(self.chain, models=models, acceptance_rules=rules if len(models) > 1 else None)
+        estimator = self._estimator_of(models[0].price)
+        return replace(self, chain=chain, estimator=estimator, budget_notes=(*self.budget_notes, note))
+
+    def sharing(self, before: Options, cap_usage: CapUsage) -> Options:
+        """Forecast with the models before this one as far as a cap of theirs has room. What is beyond is streamed."""
+        own = self._options(self._later()).best(Route.STREAM).estimate
+        shared = [replace(one, estimate=shared_out(one.estimate, own, cap_usage)) for one in before.forecasts]
+        return replace(before, forecasts=tuple(shared))
 
     def _circumstances(self, forecast: Forecast) -> CachingFacts:
         batched = forecast.route is Route.BATCH
@@ -222,14 +247,14 @@ class Forecaster:
             measured=measured_hit_rate(self.ledger, self.job.spec.job.name, in_batches=batched),
         )
 
-    def _cached(self, plain: Forecast, caching: Caching) -> Forecast:
+    def _cached(self, plain: Forecast, caching: Caching, later: LaterModels | None) -> Forecast:
         """Return the forecast of the same route with the cache."""
         estimate = self._estimates.of(self._by(plain.route), caching=caching)
         seconds, duration = plain.seconds, plain.duration
         if plain.route is Route.STREAM:  # tokens that are read from the cache do not count to the limit
             read = estimate.requests * caching.tokens.mean * caching.hit_rate.mean + self._estimates.read_again(caching)
             counted = replace(estimate, input=estimate.input.times(1 - read / max(estimate.input.mean, read, 1.0)))
-            duration = self._streaming(counted)
+            duration = self._streaming(counted, later)
             seconds = duration.seconds
         saving = caching.saving(self.estimator.price.rates)
         return replace(plain, estimate=estimate, seconds=seconds, duration=duration, caching=caching, saving=saving)
@@ -295,14 +320,22 @@ class Forecaster:
             max_tokens=self.job.spec.model.max_tokens,
         )
 
-    def _unsettled_s(self, duration: Duration, *, in_batches: int) -> float:
+    def _unsettled_s(self, duration: Duration, later: LaterModels | None, *, in_batches: int) -> float:
         """Forecast how long streaming would take if it had to send the requests in batches too."""
         if not in_batches:
             return duration.seconds
-        return self._streaming(self._estimates.of(self.estimator, Subset(which=Which.AWAITED))).seconds
+        return self._streaming(self._estimates.of(self.estimator, Subset(which=Which.AWAITED)), later).seconds
 
-    def _streaming(self, estimate: Estimate) -> Duration:
-        return expected_duration(estimate, self.chain.models[0].limits, concurrency=self.job.spec.run.most_concurrent)
+    def _streaming(self, own: Estimate, later: LaterModels | None) -> Duration:
+        """Forecast the time in the limits of the first model, on which later models of a cascade may draw too."""
+        first, *others = self.chain.models
+        if later:
+            reach = reaching(later.shares, later.standing, documents=own.documents)[1:]
+            for one, estimator, asked in zip(others, later.estimators, reach, strict=True):
+                if one.shares_limits(first):
+                    more = self._estimates.of(estimator).times(asked.mean)
+                    own = own.plus(replace(more, documents=0, further_requests=more.requests))
+        return expected_duration(own, first.limits, concurrency=self.job.spec.run.most_concurrent)
 
     def _already_approved(self, run: Run | None, counts: Mapping[Kind, int]) -> bool:
         """Whether the open run was approved for as many documents, and no cap of the run was lowered since."""
@@ -322,7 +355,8 @@ class Forecaster:
             elapsed_s=elapsed_s,
             fallback=self.job.spec.batch.fallback == "stream",
             begun=Route(run.route) if run else None,
-            no_batches=no_batches(first.capabilities, first.price.name, requests=requests),
+            no_batches=next(iter(self.budget_notes), None)
+            or no_batches(first.capabilities, first.price.name, requests=requests),
         )
 
     def _affordable_count(

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple, Self
 
 import duckdb
 
+from batchrun.job.provider_sections import ANTHROPIC
+from batchrun.job.providers import engine_name
+from batchrun.providers.anthropic.wire import member_name
 from batchrun.simulator.http.server import SimulatorServer
 
 _INPUT_NUSD, _OUTPUT_NUSD = 1_000, 5_000  # of the trial's model, streamed; half of that in batches
@@ -37,15 +40,26 @@ class Books(NamedTuple):
     """What went wrong by intention."""
 
     @classmethod
-    def of(cls, server: SimulatorServer, base_url: str) -> Self:
-        """Read the books of a server."""
+    def of(cls, server: SimulatorServer, base_url: str, provider: str) -> Self:
+        """Read the books of a server that answers for a provider.
+
+        The digest of a body names a request, unless the provider was asked in another form: its name in the batch does.
+        """
         entries, batched = list(server.books.entries), server.books.bills()
         streamed = [
             Bill(one.sha256[:_REQUEST_ID], None, _price(one), delivered=one.status is not None)
             for one in entries
             if one.billed
         ]
-        halved = [Bill(one.sha256[:_REQUEST_ID], one.batch_id, -(-_price(one) // 2), delivered=True) for one in batched]
+        halved = [
+            Bill(
+                one.sha256[:_REQUEST_ID] if provider == ANTHROPIC else member_name(one.custom_id)[1],
+                engine_name(provider, one.batch_id),
+                -(-_price(one) // 2),
+                delivered=True,
+            )
+            for one in batched
+        ]
         return cls(
             base_url,
             asked=Counter(one.sha256[:_REQUEST_ID] for one in entries),

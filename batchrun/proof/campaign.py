@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
 
 from batchrun import __version__
 from batchrun.errors import EnvironmentProblem
+from batchrun.job.provider_sections import ANTHROPIC
 from batchrun.proof.audit import Breach, Promise
 from batchrun.proof.moments import RANDOM
 from batchrun.proof.process import Command, prepare
@@ -36,7 +38,7 @@ _BATCH_FAULTS = {
     **dict.fromkeys(("batch_request_errored", "batch_request_overloaded", "batch_request_expired"), 0.03),
     "batch_request_invalid_json": 0.02,
 }
-_OF_MONEY = r"(messages|batches[^:]*)$"
+_OF_MONEY = r"(messages|batches[^:]*|files)$"
 _AMID = (
     RANDOM,
     "before a commit of the ledger",
@@ -54,12 +56,16 @@ _LONGEST_FOLDER = 70
 """The most bytes of the path of the temporary folder: with what `multiprocessing` adds, a socket's path has 104."""
 
 
-def variant(number: int, rng: random.Random) -> Variant:
-    """Draw a project: every second one is sent in batches, and every fourth has a budget that may not be enough."""
-    streams, documents = number % 2 == 0, rng.randint(8, 24)
+def variant(number: int, rng: random.Random, provider: str = ANTHROPIC) -> Variant:
+    """Draw a project: every second one is sent in batches, and every fourth has a budget that may not be enough.
+
+    All projects of another provider than the API of Anthropic are sent in batches.
+    """
+    streams, documents = number % 2 == 0 and provider == ANTHROPIC, rng.randint(8, 24)
     cap_usd = documents * rng.choice([0.0001, 0.0003])  # an answer costs half of that or less, and at worst twice
     return Variant(
         route="stream" if streams else "batch",
+        provider=provider,
         documents=documents,
         job={"budget": f"max_cost_usd = {cap_usd:.4f}\npartial = true"} if number % 4 > 1 else {},
         environment={} if streams or rng.random() < 0.7 else {"BATCHRUN_SUBMIT_NO_WAIT": "1"},
@@ -80,10 +86,10 @@ def kills(route: str, rng: random.Random) -> list[Kill]:
     ]
 
 
-def run_trial(command: Command, seed: int, number: int, root: Path) -> tuple[str, Verdict]:
+def run_trial(command: Command, provider: str, seed: int, number: int, root: Path) -> tuple[str, Verdict]:
     """Run the trial of a number; return its route too."""
     rng = random.Random(f"{seed}/{number}")  # noqa: S311 - a seed should give the same again
-    drawn = variant(number, rng)
+    drawn = variant(number, rng, provider)
     with Trial(drawn, command, root / str(number)) as trial:
         return drawn.route, trial.carry_out(kills(drawn.route, rng))
 
@@ -93,6 +99,7 @@ class Record:
     """What a proof found, with what is needed to repeat it."""
 
     seed: int
+    provider: str = ANTHROPIC
     version: str = __version__
     python: str = platform.python_version()
     platform: str = platform.platform()
@@ -162,6 +169,7 @@ def prove(
     *,
     preload: Sequence[str],
     seed: int,
+    provider: str = ANTHROPIC,
     least_deaths: int,
     only: int | None,
     at_once: int | None,
@@ -171,13 +179,14 @@ def prove(
 
     `progress` is told the record and the number of each trial that has ended.
     """
-    record, began = Record(seed=seed), time.monotonic()
+    record, began = Record(seed=seed, provider=provider), time.monotonic()
     numbers = iter([only]) if only else count(1)
     size = 1 if only else at_once or 4 * record.cores  # a lane waits for disks and answers most of the time
     with tempfile.TemporaryDirectory(prefix="batchrun-prove-") as folder, lanes(size, preload) as pool:
 
         def begin(some: int) -> dict[Future[tuple[str, Verdict]], int]:
-            return {pool.submit(run_trial, command, seed, one, Path(folder)): one for one in islice(numbers, some)}
+            trial = partial(run_trial, command, provider, seed)
+            return {pool.submit(trial, one, Path(folder)): one for one in islice(numbers, some)}
 
         running = begin(size)
         while running:

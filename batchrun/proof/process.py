@@ -26,7 +26,7 @@ from batchrun.providers.anthropic.provider import AnthropicFactory
 Command = Callable[[list[str]], int]
 """Runs a command line and returns its exit code."""
 
-SPOKEN = ("ANTHROPIC_", "BATCHRUN_", "_BATCHRUN")
+SPOKEN = ("ANTHROPIC_", "OPENAI_", "BATCHRUN_", "_BATCHRUN")
 """How the names of variables begin that the program and the SDK listen to."""
 
 LONGEST_LIFE_S = 120

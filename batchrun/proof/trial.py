@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from batchrun.errors import ExitCode
+from batchrun.job.provider_sections import ANTHROPIC
 from batchrun.proof.audit import Audit, Books, Promise, audit_death, audit_end, unknown_batches
 from batchrun.proof.moments import CAP_PASSED, RANDOM, Moments
 from batchrun.proof.process import Answering, Command, fork
@@ -57,6 +58,8 @@ class Variant:
     """One way a run goes when nobody kills it."""
 
     route: str = "batch"
+    provider: str = ANTHROPIC
+    """The type of the provider; one in whose form requests are not named is asked in batches only."""
     documents: int = 7
     job: Mapping[str, str] = field(default_factory=dict)
     """Sections of the job file that are not the usual ones."""
@@ -112,6 +115,7 @@ class Trial:
         for number in range(self._variant.documents):
             (self._root / "docs" / f"{number:04}.txt").write_text(f"text {number}")
         sections = _SECTIONS | dict(self._variant.job)
+        sections["provider"] = f'type = "{self._variant.provider}"'
         sections["run"] += f'\nroute = "{self._variant.route}"'
         sections["batch"] = _BRISK + sections["batch"]
         body = "\n".join(f"[{name}]\n{text}\n" for name, text in sections.items())
@@ -184,6 +188,8 @@ class Trial:
                 "HOME": str(self._root),
                 "ANTHROPIC_BASE_URL": self._api.ask().base_url,
                 "ANTHROPIC_API_KEY": "simulated",
+                "OPENAI_BASE_URL": self._api.ask().base_url + "/v1",
+                "OPENAI_API_KEY": "simulated",
                 **self._variant.environment,
             },
             out=self._root / "out",
@@ -218,4 +224,4 @@ def _serve(variant: Variant) -> Callable[[], Books]:
         )
     )
     base_url = server.start_in_thread()
-    return lambda: Books.of(server, base_url)
+    return lambda: Books.of(server, base_url, variant.provider)

@@ -6,7 +6,7 @@ outputs and limits, looked at on 2026-11-29.
 
 from dataclasses import dataclass, replace
 
-from batchrun.job.provider_sections import ProviderSection, ProviderType
+from batchrun.job.provider_sections import ProviderSection, ProviderType, is_openais
 
 MB = 1_000_000
 
@@ -50,7 +50,9 @@ _OF_TYPE: dict[ProviderType, Capabilities] = {
     "aws": FULL,
     "google": FULL,
     "foundry": _STREAMS,
-    "bedrock": replace(_CLOUD, counts_tokens=False, max_body=20 * MB, min_batch_requests=100),
+    "bedrock": replace(
+        _CLOUD, counts_tokens=False, max_body=20 * MB, min_batch_requests=100, max_batch_requests=50_000
+    ),
     "vertex": replace(_CLOUD, structured_output=False, max_body=30 * MB),  # an organization's policy has to allow it
     "openai": Capabilities(
         counts_tokens=False,
@@ -69,8 +71,8 @@ _UNSTRUCTURED_ON_BEDROCK = frozenset({"claude-haiku-5-5"})
 def capabilities_of(section: ProviderSection, row_name: str = "") -> Capabilities:
     """Return what a provider can do, with a model whose row in the table of prices has this name."""
     found = _OF_TYPE[section.type]
-    is_own = section.type == "openai" and section.base_url is not None
-    if is_own:  # a compatible server has what everybody has, and what its owner says
+    if section.type == "openai" and section.base_url and not is_openais(section.base_url):
+        # A compatible server has what everybody has, and what its owner says.
         found = replace(found, batches=False, limit_headers=False)
     if section.type in {"bedrock", "vertex"}:
         found = replace(found, batches=section.bucket is not None)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from os import environ
 
 from batchrun.escaping import escape_control
-from batchrun.job.provider_sections import ANTHROPIC, ProviderSection, ProviderType
+from batchrun.job.provider_sections import ANTHROPIC, ProviderSection, ProviderType, is_openais
 from batchrun.providers.anthropic.credential import ENTER, Finding, findings, mend_key, of_secret
 
 KEYS: Mapping[ProviderType, str] = {
@@ -42,7 +42,7 @@ def key_variable(section: ProviderSection) -> str | None:
 
     The usual key of OpenAI never goes to another address: there `api_key_env` says which key does.
     """
-    is_elsewhere = section.type == "openai" and section.base_url is not None
+    is_elsewhere = section.type == "openai" and bool(section.base_url and not is_openais(section.base_url))
     return section.api_key_env or (None if section.profile or is_elsewhere else KEYS.get(section.type))
 
 

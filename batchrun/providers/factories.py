@@ -2,10 +2,10 @@
 
 from typing import Protocol
 
-from batchrun.errors import EnvironmentProblem
 from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import BatchProvider, FileStore, ModelDirectory, Provider, TokenCounter
 from batchrun.providers.anthropic.endpoint import Endpoint
+from batchrun.providers.clouds.settings import missing_extra
 
 
 class Factory(Protocol):
@@ -39,13 +39,30 @@ class Factory(Protocol):
         ...
 
 
-def factory_of(section: ProviderSection) -> Factory:
-    """Return what makes the clients of a provider; a missing extra is told by what is made."""
-    match section.type:
-        case "anthropic":
-            from batchrun.providers.anthropic.provider import AnthropicFactory
+def factory_of(section: ProviderSection, simulator: str | None = None) -> Factory:
+    """Return what makes the clients of a provider, or of a simulator in the provider's place, at this address.
 
-            return AnthropicFactory.of(section)
+    A missing extra is told here, as EnvironmentProblem, or by what is made.
+    """
+    if section.type == "openai":
+        return _openai_factory(section, simulator)
+    if simulator:
+        from batchrun.providers.anthropic.provider import AnthropicFactory
+
+        return AnthropicFactory(base_url=simulator, api_key="simulated")
+    return _claude_factory(section)
+
+
+def _openai_factory(section: ProviderSection, simulator: str | None) -> Factory:
+    try:
+        from batchrun.providers.openai.provider import OpenAIFactory
+    except ImportError as error:
+        raise missing_extra(section, "openai", "openai") from error
+    return OpenAIFactory(section, simulator)
+
+
+def _claude_factory(section: ProviderSection) -> Factory:
+    match section.type:
         case "aws":
             from batchrun.providers.clouds.aws import AwsFactory
 
@@ -66,5 +83,7 @@ def factory_of(section: ProviderSection) -> Factory:
             from batchrun.providers.clouds.vertex import VertexFactory
 
             return VertexFactory(section=section)
-        case other:
-            raise EnvironmentProblem(f"providers of type {other} cannot be asked yet.")
+        case _:
+            from batchrun.providers.anthropic.provider import AnthropicFactory
+
+            return AnthropicFactory.of(section)

@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from batchrun.answers.asking import ToolChoice
+from batchrun.budget.caps import Cap
 from batchrun.catalog.capabilities import ModelProblem, model_problems, suited
 from batchrun.catalog.price import ModelPrice
 from batchrun.catalog.price_table import PriceTable
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from batchrun.job.model_sections import CascadeSection, ModelSection
     from batchrun.job.spec import LimitsSection
 
-OUTAGE = "outage"
+OUTAGE, BUDGET = "outage", "budget"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,10 @@ class ChainModel:
     def tool_choice(self) -> ToolChoice:
         """What the model takes, where a job asks by a tool."""
         return self.price.tool_choice(self.thinking)
+
+    def shares_limits(self, other: "ChainModel") -> bool:
+        """Whether the requests to both models draw on the same rate limits."""
+        return self.price.bucket == other.price.bucket
 
     def request(self, first: Request) -> Request:
         """Make the same request to this model. The bytes are the same every time."""
@@ -74,12 +79,21 @@ class ModelChain:
     """What an answer must have, unless it is the last model's. None if the chain is no cascade."""
 
     def with_learned_limits(self, learned: Callable[[str], LearnedLimits | None]) -> "ModelChain":
-        """Return the chain with what earlier runs learnt of the limits of its models, by the model's name."""
-        models = (
-            replace(chain_model, limits=chain_model.limits.with_learned(learned(chain_model.price.name)))
-            for chain_model in self.models
-        )
+        """Return the chain with what earlier runs learnt of the limits of its models, by the model's name.
+
+        Of models that share their limits the latest rates count for all of them, and each has its own concurrency.
+        """
+        models = []
+        for one in self.models:
+            own, found = learned(one.price.name), filter(None, map(learned, self.sharing(one)))
+            latest = max(found, key=lambda each: (any(each.rates), each.learnt_at), default=None)
+            limits = one.limits.with_learned(latest)
+            models.append(replace(one, limits=replace(limits, concurrency=own.concurrency if own else None)))
         return replace(self, models=tuple(models))
+
+    def sharing(self, model: ChainModel) -> list[str]:
+        """Return the names of all models that share a model's rate limits, the model included."""
+        return [one.price.name for one in self.models if one.shares_limits(model)]
 
     def requests(self, first: Request) -> tuple[Request, ...]:
         """Make the same request to every model of the chain, from the request to the first model."""
@@ -103,6 +117,11 @@ class ModelChain:
     def falls_back(self, model_no: int, why: str) -> bool:
         """Whether the next model is asked when a request to this model ended so."""
         return model_no + 1 < len(self.models) and why in self.fallback_on
+
+    def passes_on(self, model_no: int, cap: Cap) -> bool:
+        """Whether the next model is asked where a cap has no room for a request to this model."""
+        model = self.models[model_no].price.name
+        return cap.model is not None and cap.concerns(model) and self.falls_back(model_no, BUDGET)
 
     def escalated(
         self,
@@ -143,7 +162,7 @@ def make_model_chain(
     """Put a job's models in order. Raises Refused for a model without a price, UnsuitedModel for what a model refuses.
 
     A fallback model is never a reason to refuse: it drops the parameters that it does not take. `limits` are the first
-    model's.
+    model's, and those of all models that share them.
     """
     first, *others = [prices.model(name) for name in (model.name, *model.fallbacks)]
     wanted = [(model, first), *((suited(model, price), price) for price in others)]
@@ -157,10 +176,11 @@ def make_model_chain(
         _chain_model(section, price, published_limits(limits, price.limits), prices.providers)
         for section, price in wanted[1:]
     )
+    models = (own, *(replace(one, limits=own.limits) if one.shares_limits(own) else one for one in rest))
     if cascade is None:
-        return ModelChain((own, *rest), frozenset(model.fallback_on))
+        return ModelChain(models, frozenset(model.fallback_on))
     rules = AcceptanceRules(cascade.null_in, cascade.evidence, cascade.documents_to_calibrate)
-    return ModelChain((own, *rest), frozenset([*model.fallback_on, UNMET]), rules)
+    return ModelChain(models, frozenset([*model.fallback_on, UNMET]), rules)
 
 
 def _chain_model(model: "ModelSection", price: ModelPrice, limits: RateLimits, providers: Providers) -> ChainModel:

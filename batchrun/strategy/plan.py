@@ -254,6 +254,8 @@ class Plan:
     """Whether a submit sends requests although most replies are expected to be cut off."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """The decisive keys of the job file with their values. Empty if an earlier version made the plan."""
+    budget_notes: tuple[str, ...] = ()
+    """What the caps of models leave to the models behind them. The estimate counts these documents there."""
     provider_notes: tuple[str, ...] = ()
     """What is done in another way because a model's provider cannot do everything."""
 

@@ -86,7 +86,7 @@ def too_small(plan: Plan) -> CapUsage | None:
 
 
 def _all_too_small(plan: Plan) -> list[CapUsage]:
-    ours = (cap_usage for cap_usage in plan.cap_usages if cap_usage.cap.concerns(plan.model))
+    ours = (cap_usage for cap_usage in plan.cap_usages if cap_usage.binds(plan.model))
     return [cap_usage for cap_usage in ours if upper(plan, cap_usage) > cap_usage.remaining]
 
 
@@ -159,7 +159,7 @@ def _no_room_for_one(plan: Plan) -> Refused | None:
         cap = cap_usage.cap
         needed = _all_used(plan, cap_usage) + one.of(cap.of)
         enough = needed + upper(plan, cap_usage)
-        if cap.of is Of.EXPECTED or not cap.concerns(plan.model) or needed <= cap.limit:
+        if cap.of is Of.EXPECTED or not cap_usage.binds(plan.model) or needed <= cap.limit:
             continue
         return Refused(
             f"one of the requests {worst(cap, one)}, which is reserved before it is sent."

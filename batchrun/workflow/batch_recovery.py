@@ -13,6 +13,7 @@ from batchrun.execution.batch.find_lost import read_list
 from batchrun.execution.batch.reconcile import Adopt, Answer, Missed, Resend, Unproven, reconcile
 from batchrun.execution.run import Caller, ProviderFactory, execute
 from batchrun.execution.run_context import RunKey
+from batchrun.job.providers import engine_name
 from batchrun.providers import AttemptError, BatchProvider
 from batchrun.providers.anthropic.errors import is_absence
 from batchrun.reply import Failure
@@ -90,6 +91,8 @@ async def adopt(opened: OpenStore, batch_id: str, *, provider: ProviderFactory, 
     """Attach the batch that a person names. Its results still have to prove that it is ours. Raises UsageProblem."""
     batches = Batches(opened.ledger)
     batch = chosen([one for one in batches.open(opened.name) if one.state is BatchState.PREPARED], batch_no)
+    if "/" not in batch_id:  # as the provider itself shows the id
+        batch_id = engine_name(opened.providers.split(batch.model)[0], batch_id)
     remote = await ask(opened, provider, lambda api: api.retrieve(batch_id))
     if isinstance(remote, Failure):
         raise UsageProblem(

@@ -8,6 +8,7 @@ from anthropic.resources.messages.messages import DEPRECATED_MODELS
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchrun.budget.caps import undated
 from batchrun.catalog.capabilities import model_problems
 from batchrun.catalog.notices import price_notices
 from batchrun.catalog.price import Band, PublishedLimits, Rates
@@ -15,6 +16,7 @@ from batchrun.catalog.price_table import load_prices
 from batchrun.errors import Refused, UsageProblem
 from batchrun.job.model_sections import ModelSection
 from batchrun.reply import Usage
+from batchrun.simulator.requests.model_cards import find_model
 
 TODAY = date(2026, 11, 21)
 TABLE = load_prices(today=TODAY)
@@ -86,9 +88,23 @@ def test_rows_agree_with_themselves(name):
     assert not price.thinks_by_default or "adaptive" in price.thinking
     assert (price.band is not None) == (name == "claude-haiku-5-5")
     slow = "fable" in name or "mythos" in name
-    assert price.limits == (
+    assert replace(price.limits, shared=None) == (
         PublishedLimits(1_000, 500_000, 100_000) if slow else PublishedLimits(1_000, 2_000_000, 400_000)
     )
+
+
+def test_models_share_their_limits_as_they_do_at_the_simulator():
+    pools: dict[str, set[str]] = {}
+    for name in PUBLISHED:
+        card = find_model(name)
+        assert card, name
+        pools.setdefault(card.pool, set()).add(undated(TABLE.model(name).bucket))
+
+    assert all(len(buckets) == 1 for buckets in pools.values())
+    assert len(set.union(*pools.values())) == len(pools)
+    opus = TABLE.model("claude-opus-4-8")
+    assert replace(opus, name="bedrock/claude-opus-4-8").bucket == "bedrock/claude-opus-4"
+    assert replace(TABLE.model("claude-opus-5"), name="home/llama/3").bucket == "home/llama/3"
 
 
 # By hand, in nano-USD.

@@ -294,7 +294,7 @@ CASES = {
         ("8:19", '`model.fallbacks[1]`: input should be the name of a model, got " "', None),
     ]),
     "reason to fall back": ("max_tokens", 'fallback_on = ["outage", "refusal"]\nmax_tokens', [
-        ("8:26", '`model.fallback_on[1]`: input should be "outage", "refused" or "truncated", got "refusal"',
+        ("8:26", '`model.fallback_on[1]`: input should be "outage", "refused", "truncated" or "budget", got "refusal"',
          'did you mean "refused"?'),
     ]),
     "no reason to fall back": ("max_tokens", "fallback_on = []\nmax_tokens", [
@@ -324,8 +324,8 @@ CASES = {
          "take `fallbacks` and `fallback_on` out of [model]; `models` and `escalate_on` stand for them"),
     ]),
     "reason to escalate": ("[budget]", f'{CASCADE}\nescalate_on = ["null"]\n[budget]', [
-        ("15:16", '`cascade.escalate_on[0]`: input should be "invalid", "truncated", "refused" or "outage", got "null"',
-         None),
+        ("15:16", '`cascade.escalate_on[0]`: input should be "invalid", "truncated", "refused", "outage" or "budget",'
+         ' got "null"', None),
     ]),
     "no reason to escalate": ("[budget]", f"{CASCADE}\nescalate_on = []\n[budget]", [
         ("15:15", "`cascade.escalate_on`: nothing would ever be asked again", 'such as ["invalid", "truncated"]'),

@@ -31,22 +31,32 @@ def test_both_routes_and_every_kind_of_moment_are_drawn() -> None:
     assert len(patterns) == 11
 
 
+def test_batches_of_another_provider_are_drawn_alone() -> None:
+    drawn_there = [variant(number, random.Random(number), "openai") for number in range(1, 9)]
+    assert {(one.route, one.provider) for one in drawn_there} == {("batch", "openai")}
+
+
 @pytest.mark.slow
-def test_the_promises_hold() -> None:
+@pytest.mark.parametrize(
+    ("provider", "least_deaths", "at_once", "routes"),
+    [("anthropic", 40, None, ("stream", "batch")), ("openai", 10, 2, ("batch",))],
+)
+def test_the_promises_hold(provider: str, least_deaths: int, at_once: int | None, routes: tuple[str, ...]) -> None:
     deaths: list[int] = []
     record = prove(
         run,
         preload=LANES_IMPORT,
+        provider=provider,
         seed=1,
-        least_deaths=40,
+        least_deaths=least_deaths,
         only=None,
-        at_once=None,
+        at_once=at_once,
         progress=lambda so_far, _: deaths.append(so_far.deaths),
     )
     assert not record.breaches, record.breaches
     assert deaths == sorted(deaths)
-    assert record.deaths >= 40
+    assert record.deaths >= least_deaths
     assert record.trials == len(deaths)
-    assert all(sum(record.deaths_at[route].values()) > 5 for route in ("stream", "batch"))
+    assert all(sum(record.deaths_at[route].values()) > 5 for route in routes)
     assert record.repeats <= record.in_flight
     assert record.faults

@@ -8,7 +8,12 @@ from batchrun.cli.options import speaking
 from batchrun.cli.views.terminal import Terminal
 from batchrun.errors import ExitCode
 
-LANES_IMPORT = ("batchrun.cli.run_job", "batchrun.cli.commands.submit", "batchrun.providers.anthropic.provider")
+LANES_IMPORT = (
+    "batchrun.cli.run_job",
+    "batchrun.cli.commands.submit",
+    "batchrun.providers.anthropic.provider",
+    "batchrun.providers.openai.batches",
+)
 """What every submit imports: a process that is killed should not have to."""
 
 
@@ -17,8 +22,11 @@ LANES_IMPORT = ("batchrun.cli.run_job", "batchrun.cli.commands.submit", "batchru
 @click.option("--seed", type=click.IntRange(min=0), help="The seed of projects, faults and kills; by default any.")
 @click.option("--trial", type=click.IntRange(min=1), metavar="N", help="Only this trial of the seed.")
 @click.option("--at-once", type=click.IntRange(1, 64), metavar="N", help="Projects at a time; by default four a core.")
+@click.option("--provider", type=click.Choice(["anthropic", "openai"]), default="anthropic", help="Whose batches.")
 @speaking
-def prove(*, kills: int, seed: int | None, trial: int | None, at_once: int | None, terminal: Terminal) -> int:
+def prove(
+    *, kills: int, seed: int | None, trial: int | None, at_once: int | None, provider: str, terminal: Terminal
+) -> int:
     """Kill submits again and again, and see that nothing is lost, paid twice or overspent.
 
     Real processes run small projects against the simulator, which answers with errors, broken connections and lost
@@ -50,6 +58,7 @@ def prove(*, kills: int, seed: int | None, trial: int | None, at_once: int | Non
             run,
             preload=LANES_IMPORT,
             seed=random.SystemRandom().randrange(2**32) if seed is None else seed,
+            provider=provider,
             least_deaths=kills,
             only=trial,
             at_once=at_once,

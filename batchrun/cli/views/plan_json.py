@@ -101,6 +101,7 @@ def plan_as_json(plan: Plan, opened: OpenJob, refused: BatchrunError | None) -> 
             }
             if plan.partly
             else None,
+            "budget_notes": list(plan.budget_notes),
             "provider_notes": list(plan.provider_notes),
             "table_files": plan.tables,
             "mostly_markup": {

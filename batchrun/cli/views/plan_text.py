@@ -259,13 +259,14 @@ def model_chain_lines(plan: Plan, opened: OpenJob) -> list[str]:
     names = [escape_control(chain_model.price.name) for chain_model in opened.chain.models]
     if len(names) == 1:
         return []
+    passed_on = [f"         {escape_control(words)}" for words in plan.budget_notes]
     if plan.cascade:
-        return cascade_lines(plan.cascade, opened, to_send=plan.to_send)
+        return [*cascade_lines(plan.cascade, opened, to_send=plan.to_send), *passed_on]
     line = f"ladder   {', then '.join(names)} on {', '.join(opened.job.spec.model.fallback_on)}"
     if plan.costliest_fallback:
         there = "there" if len(names) == 2 else f"at {escape_control(plan.costliest_fallback.model)}"
         line += f" · all of it {there} would cost up to {dollars(plan.costliest_fallback.upper_nusd)}"
-    return [line]
+    return [line, *passed_on]
 
 
 def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
@@ -293,7 +294,7 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
         *[f"warning  {words}" for words in cut_off_words(plan)],
         f"cost     {with_bounds(estimate.cost_nusd, dollars, width=0)}",
         *before_lines(plan),
-        *route_lines(plan, opened.limits),
+        *route_lines(plan, opened.chain),
         *pdf_lines(plan, opened),
         f"budget   {dollars(plan.cap_nusd)}{spent}: {verdict}",
         *cap_lines(plan),

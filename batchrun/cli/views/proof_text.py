@@ -43,4 +43,5 @@ def record_lines(record: Record) -> Iterator[str]:
 def breach_text(record: Record, number: int) -> str:
     """Say which promises the trial of a number broke, and how to try the trial again."""
     words = (f"         {breach.promise}: {breach.words}" for breach in record.breaches[number])
-    return "\n".join([f"broken   batchrun prove --seed {record.seed} --trial {number}", *words])
+    again = f"batchrun prove --seed {record.seed} --trial {number} --provider {record.provider}"
+    return "\n".join([f"broken   {again}", *words])

@@ -1,14 +1,15 @@
 """The routes of a plan side by side, the reason for the chosen route, and the use of the prompt cache on that route."""
 
 from batchrun.catalog.money import dollars
-from batchrun.catalog.rate_limits import RateLimits
 from batchrun.cli.views.format import duration, hours, tokens, with_bounds
+from batchrun.escaping import escape_control
+from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.prompt_caching import Caching
 from batchrun.strategy.routes import Forecast
 
 
-def route_lines(plan: Plan, limits: RateLimits) -> list[str]:
+def route_lines(plan: Plan, chain: ModelChain) -> list[str]:
     """Each route with its cost and time; the chosen one is marked."""
     width = max(len(dollars(one.estimate.cost_nusd.mean)) for one in plan.forecasts)
     lines = []
@@ -18,7 +19,7 @@ def route_lines(plan: Plan, limits: RateLimits) -> list[str]:
         bound = f"; the limit is {one.duration.binding}" if one.duration else ""
         lines.append(f"{mark}{one.name:<12}  {cost}   {time_words(one)}{bound}")
     lines.append(f"route    {plan.chosen.name}: {plan.choice.reason}")
-    return [*lines, *cache_lines(plan), *limit_lines(plan.chosen, limits)]
+    return [*lines, *cache_lines(plan), *limit_lines(plan.chosen, chain)]
 
 
 def time_words(forecast: Forecast) -> str:
@@ -28,13 +29,17 @@ def time_words(forecast: Forecast) -> str:
     return f"as a rule less than {hours(forecast.seconds)}, at most {hours(forecast.at_most_s)}"
 
 
-def limit_lines(chosen: Forecast, limits: RateLimits) -> list[str]:
-    """The rate limits that a stream keeps, and the origin of the limits."""
+def limit_lines(chosen: Forecast, chain: ModelChain) -> list[str]:
+    """The rate limits that a stream keeps, the origin of the limits, and the models that share them."""
     if chosen.duration is None:
         return []
+    limits, sharing = chain.models[0].limits, chain.sharing(chain.models[0])
+    origin = str(limits.origin("requests_per_minute"))
+    if len(sharing) > 1:
+        origin += f", shared by {' and '.join(map(escape_control, sharing))}"
     return [
         f"limits   {limits.requests_per_minute:,} requests, {tokens(limits.input_tokens_per_minute)} input,"
-        f" {tokens(limits.output_tokens_per_minute)} output tokens a minute: {limits.origin('requests_per_minute')}"
+        f" {tokens(limits.output_tokens_per_minute)} output tokens a minute: {origin}"
     ]
 
 

@@ -25,6 +25,8 @@ from batchrun.reply import Failure
 from batchrun.store.ledger.batch_records import Batch, NewBatch, Prepared
 from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
+from batchrun.store.ledger.request_refusal import RequestCaps
+from batchrun.strategy.routes import SMALL_JOB
 
 NONCE_BYTES = 6
 
@@ -65,7 +67,7 @@ class Creator:
                 self._not_uploaded(error.failure)
                 continue
             try:
-                if not spool.candidates:
+                if not spool.candidates or await self._passes_on(spool):
                     return False
                 if len(spool.candidates) < self._packer.fewest:
                     self.leaves_few = True
@@ -78,19 +80,32 @@ class Creator:
         return True
 
     async def _limits(self) -> PackLimits:
-        run, model, now = self._context.run, self._packer.model, self._context.run.clock()
-        caps = self._packer.caps
+        run, able = self._context.run, self._packer.able
         remaining_budget, queued = await self._context.apply(
-            lambda batches: (
-                batches.request_caps(run.key.run_no, model=model, caps=caps, now=now).remaining_budget(),
-                batches.queued(),
-            )
+            lambda batches: (self._request_caps(batches).remaining_budget(), batches.queued())
         )
         return PackLimits(
-            requests=min(self._most_requests, run.batch.max_queued - queued),
-            bytes=run.batch.max_bytes,
+            requests=min(self._most_requests, able.max_batch_requests, run.batch.max_queued - queued),
+            bytes=min(run.batch.max_bytes, able.max_batch_bytes),
             remaining_budget=remaining_budget,
         )
+
+    async def _passes_on(self, spool: Spool) -> bool:
+        """Whether a cap of the model alone leaves out requests, so that the rest is streamed when the batches are done.
+
+        The room that the cap has again by then makes further batches, as long as they are worth the wait.
+        """
+        if spool.least_misfit is None or len(spool.candidates) >= SMALL_JOB:
+            return False
+        least, _ = spool.least_misfit
+        none_fits = spool.candidates == [least]
+        amount = spool.reserved if none_fits else spool.reserved + least.amount
+        refused = await self._context.apply(lambda batches: self._request_caps(batches).refusal(amount))
+        return (none_fits or self._creates) and bool(refused and self._packer.chain.passes_on(0, refused.cap))
+
+    def _request_caps(self, batches: Batches) -> RequestCaps:
+        run, packer = self._context.run, self._packer
+        return batches.request_caps(run.key.run_no, model=packer.model, caps=packer.caps, now=run.clock())
 
     async def _create(self, spool: Spool) -> bool:
         """Create one batch. Returns whether another may follow now."""
@@ -231,20 +246,22 @@ class AnnouncedBody:
         self.whole = False
         """Whether the last part may have left."""
 
-    def members(self) -> AsyncIterator[bytes]:
-        """Yield each member as JSON, in order."""
-        return self._announced(self._body.members())
+    async def members(self) -> AsyncIterator[bytes]:
+        """Yield each member as JSON, in order. The end is announced before it comes."""
+        async for member in self._body.members():
+            yield member
+        await self._announced()
 
-    def parts(self) -> AsyncIterator[bytes]:
+    async def parts(self) -> AsyncIterator[bytes]:
         """Yield the bytes, in order."""
-        return self._announced(self._body.parts())
-
-    async def _announced(self, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         held = b""
-        async for part in parts:
+        async for part in self._body.parts():
             if held:
                 yield held
             held = part
+        await self._announced()
+        yield held
+
+    async def _announced(self) -> None:
         await self._announce()
         self.whole = True
-        yield held

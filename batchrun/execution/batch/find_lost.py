@@ -105,7 +105,7 @@ class LostBatchFinder:
         answer = reconcile(batch, listed, claims=claims, now=now, wait_s=wait_s)
         match answer:
             case Adopt(remote):
-                batches.attach(batch, remote, adopted=True, next_poll_at=now)
+                batches.attach(batch, remote, adopted=remote.nonce is None, next_poll_at=now)
             case Resend() if not self._holds:
                 batches.abandon(batch, "it was never created")
             case Missed(counts):

@@ -178,13 +178,14 @@ class Packer:
     def __init__(self, context: RunContext, setup: SendSetup, uploader: Uploader | None = None) -> None:
         self._context = context
         self._uploader = uploader
-        able = setup.chain.models[0].capabilities
-        self.fewest = able.min_batch_requests
-        self.uploads = uploader is not None and able.files
+        self.able = setup.chain.models[0].capabilities
+        """What the provider of the model can do."""
+        self.fewest = self.able.min_batch_requests
+        self.uploads = uploader is not None and self.able.files
         """Whether files are uploaded that batches have no room for. Otherwise batches are cut."""
         self._estimator = setup.estimator_on(Route.BATCH, setup.estimator.price.in_batches)
         self.model, self.schema, self.caps = self._estimator.price.name, setup.form.full_schema, setup.caps
-        self._form, self._chain = setup.form, setup.chain
+        self._form, self.chain = setup.form, setup.chain
         self._reader = setup.reader
         self._document_cap = DocumentCap(context, setup.caps)
         self._folder = setup.folder
@@ -200,7 +201,7 @@ class Packer:
         return worst_case(self._estimator, pending, self._asked(pending), soft=self.caps.soft)
 
     def _asked(self, pending: PendingRequest) -> Request:
-        return pending.request_to(self._chain.models[0], self._form)
+        return pending.request_to(self.chain.models[0], self._form)
 
     def _marked(self, pending: PendingRequest) -> Request:
         request = with_cache_breakpoint(self._asked(pending), self._cache_breakpoint)

@@ -1,7 +1,8 @@
 """Whether a batch exists: what is known after a create call, and else what the API's list says.
 
-The create call has no idempotency key and a batch has no name, so a lost answer leaves only the list. A candidate is
-newer than the newest batch before the call, of the right size, and claimed by no other intent of this ledger.
+The create call has no idempotency key and a batch has no name, so a lost answer leaves only the list. Where the list
+tells the nonces of batches, the nonce decides. Elsewhere a candidate is newer than the newest batch before the call, of
+the right size, and claimed by no other intent of this ledger.
 
 A list without a candidate proves nothing by itself: a gateway may have no list, and a cache shows how things were. Only
 a list that shows a batch of ours, and something that happened after the call, proves that the batch does not exist.
@@ -59,7 +60,7 @@ def after_create(failure: Failure, *, whole: bool = True) -> Creation:
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
-    """The list shows one batch that fits. The nonce of one of its results has to prove that the batch is ours."""
+    """The list shows one batch that fits. Unless the list tells the nonce, one of its results has to prove it ours."""
 
     remote: RemoteBatch
 
@@ -104,6 +105,9 @@ def reconcile(prepared: Batch, listed: Sequence[RemoteBatch], *, claims: Claims,
     only when two scans did not find the batch, `wait_s` has passed since the call was over, and the list proves that it
     would show the batch.
     """
+    told = [remote for remote in listed if remote.nonce == prepared.nonce and remote.batch_id not in claims.taken]
+    if told:
+        return Adopt(told[0])
     newer = takewhile(lambda remote: remote.batch_id != prepared.newest_before, listed)
     candidates = [remote for remote in newer if is_candidate(remote, prepared, claims.taken)]
     timely = [remote for remote in candidates if is_timely(remote, prepared, wait_s)]
@@ -150,8 +154,11 @@ def proves_absence(listed: Sequence[RemoteBatch], prepared: Batch, claims: Claim
 
 
 def is_candidate(remote: RemoteBatch, prepared: Batch, taken: AbstractSet[str]) -> bool:
-    """Return whether the batch is nobody else's and of the right size. An unknown size may be the right one."""
-    return remote.batch_id not in taken and remote.requests in {0, prepared.requests}
+    """Return whether the batch is nobody else's and of the right size. An unknown size may be the right one.
+
+    A batch of which the list tells another nonce is another batch.
+    """
+    return remote.nonce is None and remote.batch_id not in taken and remote.requests in {0, prepared.requests}
 
 
 def is_timely(remote: RemoteBatch, prepared: Batch, wait_s: float) -> bool:

@@ -28,7 +28,7 @@ from batchrun.providers import AttemptError, NeverSent, Provider
 from batchrun.reply import Cause, Failure
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.records import CapExceeded, Taken
-from batchrun.strategy.model_chain import OUTAGE
+from batchrun.strategy.model_chain import BUDGET, OUTAGE
 
 UNSENT = Failure(cause=Cause.UNREACHABLE, message="given up before it was sent")
 LOST = Failure(cause=Cause.DROPPED, message="given up while the answer was in progress")
@@ -129,9 +129,15 @@ class Attempts:
     def _channel_for(self, pending: PendingRequest) -> ModelChannel:
         """Return the first channel that answers, from the document's model on, as far as the chain falls back."""
         model_no = pending.model_no
-        while self._channels[model_no].is_out and self._chain.falls_back(model_no, OUTAGE):
+        while self._passes_over(self._channels[model_no]):
             model_no += 1
         return self._channels[pending.model_no if self._channels[model_no].is_out else model_no]
+
+    def _passes_over(self, channel: ModelChannel) -> bool:
+        """Whether the next model answers instead of this one just now."""
+        if channel.is_out and self._chain.falls_back(channel.model_no, OUTAGE):
+            return True
+        return channel.spent_until > channel.clock() and self._chain.falls_back(channel.model_no, BUDGET)
 
     async def _reserve_and_send(self, pending: PendingRequest, channel: ModelChannel, charge: Charge) -> bool:
         """Try once to reserve, and send. Returns False if there was no room, and some may have come since."""
@@ -141,7 +147,7 @@ class Attempts:
             reserved = await self._reserve(pending, channel)
             if isinstance(reserved, int):
                 self.sent += 1
-                self._misfits = 0
+                self._misfits = channel.misfits = 0
                 channel.counters.long_waits.end(OTHERS)
                 request = pending.request_to(channel.chain_model, self._form)
                 with channel.sending() as sent_at:
@@ -162,10 +168,17 @@ class Attempts:
     async def _leave_pending(
         self, pending: PendingRequest, channel: ModelChannel, refused: CapExceeded, amount: Amount
     ) -> None:
-        """Leave a document that does not fit pending. Nothing in flight will change that; a smaller one may fit."""
+        """Leave a document that does not fit pending. Nothing in flight will change that; a smaller one may fit.
+
+        Raises RetryLater when the next model is to be asked, because the cap is this model's alone.
+        """
         if refused.cap.per is Per.DOCUMENT:
             cap_usage, earlier = CapUsage(refused.cap, refused.used), pending.earlier_ids(self._chain, channel.model_no)
             await self._document_cap.end(pending, cap_usage, amount, earlier=earlier)
+        elif self._chain.passes_on(channel.model_no, refused.cap):
+            channel.found_no_room()
+            pending.model_no = channel.model_no + 1
+            raise RetryLater(0.0)
         elif refused.in_batches:
             self.waits_for_batches = True  # open batches give back what they do not need
         elif refused.others:

@@ -82,7 +82,7 @@ class AttemptResults:
         channel.prove()
         if reply.usage:
             channel.expectation(pending.record.progress).learn(pending.tokens, reply.usage)
-            channel.counters.used(channel.model, channel.rate_limiter.limits, usage=reply.usage)
+            channel.counters.used(channel.counted_as, channel.rate_limiter.limits, usage=reply.usage)
         price, usage = channel.chain_model.price, reply.usage
         judgement = await self._judged(pending, reply)
         self._failure_history.answered(channel.model, judgement.outcome, judgement.reason)

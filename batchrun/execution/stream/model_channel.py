@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from batchrun.answers.progress import Progress
+from batchrun.budget.caps import MOST_MISFITS
 from batchrun.catalog.rate_limits import LearnedLimits
 from batchrun.estimation.estimate import Estimator, RequestTokens
 from batchrun.execution.document_marking import DocumentMarking
@@ -22,6 +23,8 @@ from batchrun.strategy.model_chain import ChainModel
 
 LOOK_ABOUT_S = 1.0
 """How often a request that waits for a model looks whether another model answers."""
+SPENT_S = 60.0
+"""How long a cap of one model counts as reached after many misfits."""
 SMOOTHED = 32
 """Over how many answers the latency is averaged."""
 KEPT_S: dict[Ttl, float] = {"5m": 300.0, "1h": 3600.0}
@@ -36,6 +39,9 @@ class ModelChannel:
     chain_model: ChainModel
     estimator: Estimator
     rate_limiter: RateLimiter
+    """The rate limiter of the model, and of the other models that share the model's limits."""
+    counted_as: str
+    """The names of all these models, under which the use of the limits is counted."""
     slots: Slots
     circuit_breaker: CircuitBreaker
     counters: UsageCounters
@@ -47,6 +53,10 @@ class ModelChannel:
     usage_expectation: UsageExpectation = field(init=False)
     reading_expectation: UsageExpectation = field(init=False)
     """The same for the requests that read a document from the prompt cache."""
+    misfits: int = 0
+    """How many requests in a row had no room in a cap of this model alone, and passed to the next model."""
+    spent_until: float = 0.0
+    """Until when no request tries the cap again, after so many misfits; a cap has room again on another day."""
     in_flight: int = 0
     """Requests that were sent and have no answer yet."""
     _answers: int = 0
@@ -122,6 +132,12 @@ class ModelChannel:
         """Whether nobody is answered, and the time to ask again has not come."""
         return self.circuit_breaker.hold_s(self.clock()) > 0
 
+    def found_no_room(self) -> None:
+        """Let the channel know that a cap of this model has no room for a request."""
+        self.misfits += 1
+        if self.misfits >= MOST_MISFITS:
+            self.spent_until = self.clock() + SPENT_S
+
     async def news(self) -> None:
         """Wait until the time to ask again, or until something changed; not long, for another model may answer."""
         began = self.clock()
@@ -132,7 +148,7 @@ class ModelChannel:
     def sending(self) -> Iterator[float]:
         """Count a request as in flight; yields the time of the send by the channel's clock."""
         self.in_flight += 1
-        self.counters.used(self.model, self.rate_limiter.limits, requests=1)
+        self.counters.used(self.counted_as, self.rate_limiter.limits, requests=1)
         try:
             yield self.clock()
         finally:

@@ -1,4 +1,4 @@
-"""The rate limiter of one model: three limits a minute, and requests are admitted first come, first served.
+"""The rate limiter of the models that share limits: three limits a minute, and requests are admitted in their order.
 
 aiolimiter serves whoever waits for least first, and lets newcomers overtake, so long documents would starve. A FIFO
 lock in front leaves at most one waiter at the buckets. `token_bucket.py` mends what else aiolimiter lacks.
@@ -41,7 +41,7 @@ class Charge:
 
 
 class RateLimiter:
-    """Paces all requests to one model, from many workers in one event loop. Times are the loop's seconds."""
+    """Paces all requests that draw on the same limits, from many workers in one event loop. Times are the loop's."""
 
     def __init__(
         self, limits: RateLimits, *, clock: Callable[[], float], counters: UsageCounters | None = None

@@ -1,7 +1,7 @@
 """Reads without trust what the Message Batches API answers: batches, pages of the list, and lines of results."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,10 +33,12 @@ COUNTED = ("processing", "succeeded", "errored", "canceled", "expired")
 
 def batch_from(body: bytes, headers: Mapping[str, str]) -> RemoteBatch:
     """Read an answer with status 200. Raises AttemptError when the answer is no batch."""
-    return _batch_of(json_from(body, headers), headers)
+    return batch_of(json_from(body, headers), headers)
 
 
-def page_from(body: bytes, headers: Mapping[str, str]) -> BatchPage:
+def page_from(
+    body: bytes, headers: Mapping[str, str], read: Callable[[Any, Mapping[str, str]], RemoteBatch] | None = None
+) -> BatchPage:
     """Read a page of the list. Raises AttemptError when the answer is no page, or one entry is no batch.
 
     A page with one batch left out would falsely prove that a batch does not exist.
@@ -48,7 +50,7 @@ def page_from(body: bytes, headers: Mapping[str, str]) -> BatchPage:
     if len(listed) > ENTRIES:
         raise malformed(f"the page of the list has more than {ENTRIES:,} batches", request_id_in(headers))
     return BatchPage(
-        batches=tuple(_batch_of(batch, headers) for batch in listed),
+        batches=tuple((read or batch_of)(batch, headers) for batch in listed),
         has_more=bool(fields.get("has_more") and listed),
         server_time=server_time(headers),
     )
@@ -56,15 +58,21 @@ def page_from(body: bytes, headers: Mapping[str, str]) -> BatchPage:
 
 def result_from(line: bytes) -> BatchResult:
     """Read one line of a batch's results; a line that is no result becomes a result without a type."""
+    fields, nonce, request_id = named_line(line)
+    return replace(_result_of(fields_in(fields.get("result"))), nonce=nonce, request_id=request_id)
+
+
+def named_line(line: bytes) -> tuple[dict[str, Any], str, str]:
+    """Return the fields of a line about one request, with the nonce of the batch and the id of the request."""
     try:
         fields = fields_in(decoded(line))
     except (ValueError, RecursionError):
         fields = {}
-    nonce, request_id = member_name(word_in(fields.get("custom_id")) or "")
-    return replace(_result_of(fields_in(fields.get("result"))), nonce=nonce, request_id=request_id)
+    return fields, *member_name(word_in(fields.get("custom_id")) or "")
 
 
-def _batch_of(batch: Any, headers: Mapping[str, str]) -> RemoteBatch:
+def batch_of(batch: Any, headers: Mapping[str, str]) -> RemoteBatch:
+    """Read a batch. Raises AttemptError when the value is no batch."""
     fields = fields_in(batch)
     batch_id, status, created_at = (
         fields.get("id"),

@@ -1,7 +1,7 @@
 """The Message Batches API through the Anthropic client, one call at a time."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
+from contextlib import aclosing
 
 import anthropic
 import httpx2
@@ -10,9 +10,8 @@ from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.batch_parsing import PLAIN_ID, batch_from, page_from, result_from
-from batchrun.providers.anthropic.bounds import Lines, pieces_of
-from batchrun.providers.anthropic.client import ApiClient, answered_within, failures_mapped, not_found, timeout_for
-from batchrun.providers.anthropic.sending import awake_within
+from batchrun.providers.anthropic.client import ApiClient, answered_within, not_found, timeout_for
+from batchrun.providers.anthropic.downloads import lines_of
 
 SLOWEST_UPLOAD = 1_000_000
 """The slowest upload, in bytes a second, that a body has time for beyond the time of a plain call."""
@@ -68,8 +67,8 @@ class AnthropicBatches(ApiClient):
     async def results(self, batch: RemoteBatch) -> AsyncGenerator[BatchResult, None]:
         """Yield the results of a batch that has ended, in any order, from the API's own origin only.
 
-        A download may take as long as it likes while it does not stop. The results that a download brought before it
-        broke are good. An address that begins with no result is given up for the next. Raises AttemptError.
+        The results that a download brought before it broke are good. An address that begins with no result is given up
+        for the next. Raises AttemptError.
         """
         *others, last = results_urls(batch, self._client.base_url)
         for url in others:
@@ -88,30 +87,12 @@ class AnthropicBatches(ApiClient):
                 yield result
 
     async def _results_at(self, url: str) -> AsyncGenerator[BatchResult, None]:
-        lines = Lines()
-        async with self._download(url) as download:
-            pieces = pieces_of(download)
-            while (piece := await self._next_of(pieces)) is not None:
-                for line in lines.whole(piece):
-                    yield result_from(line)
-        for line in lines.rest():
-            yield result_from(line)
+        def begin() -> Awaitable[anthropic.AsyncStream[object]]:
+            return self._client.get(url, cast_to=object, stream=True, stream_cls=anthropic.AsyncStream[object])
 
-    async def _next_of(self, pieces: AsyncGenerator[bytes, None]) -> bytes | None:
-        async with awake_within(self._timeout_s):
-            return await anext(pieces, None)
-
-    @asynccontextmanager
-    async def _download(self, url: str) -> AsyncIterator[httpx2.Response]:
-        with failures_mapped(self._timeout_s):
-            async with awake_within(self._timeout_s):
-                stream = await self._client.get(
-                    url, cast_to=object, stream=True, stream_cls=anthropic.AsyncStream[object]
-                )
-            try:
-                yield stream.response
-            finally:
-                await stream.close()
+        async with aclosing(lines_of(begin, self._timeout_s)) as lines:
+            async for line in lines:
+                yield result_from(line)
 
 
 def results_urls(batch: RemoteBatch, base_url: httpx2.URL) -> list[str]:

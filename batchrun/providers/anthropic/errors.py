@@ -26,6 +26,7 @@ SPEND_STOPS = frozenset({
     # The rest is documented by gateways and by the APIs that they imitate: LiteLLM, LangWatch, Glean, OpenAI.
     "budget_exceeded", "key_budget_exceeded", "spend_limit_exceeded", "organization_spend_limit_exceeded",
     "project_spend_limit_exceeded", "credit_balance_exhausted", "insufficient_quota", "billing_hard_limit_reached",
+    "billing_not_active",
 })  # fmt: skip
 """The types and codes by which the API or a gateway refuses to spend, whatever the status is."""
 SPEND_STOP_STATUSES = frozenset({402, 412})
@@ -42,13 +43,20 @@ GATEWAY_PREFIX = re.compile(
     r'(?:b?\'?\{"type": ?"error", ?"error": ?\{"type": ?"\w{1,60}", ?"message": ?")?'
 )
 """What LiteLLM puts before a message, its own or the API's."""
-DOCUMENT_MESSAGES = ("prompt is too long", "input length and `max_tokens` exceed", "input is too long for requested")
+DOCUMENT_MESSAGES = (
+    "prompt is too long", "input length and `max_tokens` exceed",
+    "input is too long for requested model",  # Bedrock
+    "this model's maximum context length is",  # OpenAI, vLLM, llama-cpp-python
+)  # fmt: skip
 """How messages of status 400 begin that speak of the length of this one request."""
-TOO_LARGE_IMAGES = "image_dimensions_too_large"
-"""The code by which the API refuses the pixels of one document."""
+DOCUMENT_NAMES = frozenset({"context_length_exceeded", "exceed_context_size_error", "image_dimensions_too_large"})
+"""The types and codes of the same: OpenAI's, and llama.cpp's. The last code is the API's own for too many pixels."""
+LITELLM_TOO_LONG = "litellm.contextwindowexceedederror: "
 CONTENT_MESSAGES = ("output blocked by content filtering", "content policy violation")
-CONTENT_TYPES = frozenset({"content_filter", "content_policy_violation", "contentpolicyviolationerror"})
-"""How the API and gateways say that they do not like the words of this one request."""
+CONTENT_TYPES = frozenset(
+    {"content_filter", "content_policy_violation", "contentpolicyviolationerror", "invalid_prompt"}
+)
+"""How the API, OpenAI and gateways say that they do not like the words of this one request."""
 MODEL_FAILURES = frozenset({"ModelErrorException", "ModelStreamErrorException"})
 RAMP_LIMIT = "ramp_limit_exceeded"
 FILE_EXPIRED = "file_expired"
@@ -77,9 +85,11 @@ def is_spend_stop(failure: Failure) -> bool:
 
 def is_too_long(failure: Failure) -> bool:
     """Whether the API refuses the length of the one request, by a status that says less."""
-    if failure.error_code == TOO_LARGE_IMAGES:
-        return True
-    return _is_refusal(failure) and _said(failure).startswith(DOCUMENT_MESSAGES)
+    return _is_refusal(failure) and (
+        bool(_names(failure) & DOCUMENT_NAMES)
+        or _said(failure).startswith(DOCUMENT_MESSAGES)
+        or failure.message.lower().startswith(LITELLM_TOO_LONG)
+    )
 
 
 def is_of_content(failure: Failure) -> bool:

@@ -63,9 +63,11 @@ class BedrockFactory(SdkFactory):
         """Yield the events of a streamed message as lines."""
         return unframed(pieces_of(response, bound=FRAMED_STREAM))
 
-    def make_batches(self, *, timeout_s: float) -> BatchProvider:  # noqa: ARG002 - there are none
-        """Make a client of the batch inference jobs of Bedrock."""
-        raise EnvironmentProblem("batches of Bedrock cannot be made yet.", hint='write route = "stream" under [run]')
+    def make_batches(self, *, timeout_s: float) -> BatchProvider:
+        """Make a client of the batch inference jobs of Bedrock, which Amazon's chain of credentials signs."""
+        from batchrun.providers.clouds.bedrock_batches import BedrockBatches
+
+        return BedrockBatches(self, self.section, timeout_s=timeout_s)
 
 
 async def unframed(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 from anthropic.lib.vertex import AsyncAnthropicVertex
 
-from batchrun.errors import EnvironmentProblem
 from batchrun.providers import BatchProvider
 from batchrun.providers.anthropic.provider import SdkFactory
 from batchrun.providers.clouds.google import GoogleToken, credentials_of, project_of
 from batchrun.providers.clouds.settings import setting
+from batchrun.providers.clouds.vertex_batches import VertexBatches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +33,9 @@ class VertexFactory(SdkFactory):
         """Raise EnvironmentProblem where there are no credentials."""
         credentials_of(self.section)
 
-    def make_batches(self, *, timeout_s: float) -> BatchProvider:  # noqa: ARG002 - there are none
-        """Make a client of the batch prediction jobs of Vertex AI."""
-        raise EnvironmentProblem("batches of Vertex AI cannot be made yet.", hint='write route = "stream" under [run]')
+    def make_batches(self, *, timeout_s: float) -> BatchProvider:
+        """Make a client of the batch prediction jobs of Vertex AI inside the running loop."""
+        return VertexBatches(self, self.section, timeout_s=timeout_s)
 
 
 class _Client(AsyncAnthropicVertex):

@@ -7,6 +7,8 @@ from batchrun.budget.caps import Cap, Caps, CapUsage, Of, Per, undated
 from batchrun.budget.days import day_of, month_of
 from batchrun.store.ledger.records import Run
 
+OF_MODEL = "(model = :model or model glob :model || '-20[0-9][0-9][0-9][0-9][0-9][0-9]')"
+"""The condition for rows of a model without a date, or of one of its snapshots."""
 SHARED = """
 select
     coalesce(sum(committed_nusd) filter (where day = :day), 0),
@@ -16,7 +18,7 @@ select
     coalesce(sum(committed_nusd) filter (where OURS), 0),
     coalesce(sum(tokens) filter (where day = :day and OURS), 0)
 from spending where day between :first and :last
-""".replace("OURS", "(model = :model or model glob :model || '-20[0-9][0-9][0-9][0-9][0-9][0-9]')")
+""".replace("OURS", OF_MODEL)
 BY_TAG = """
 select
     coalesce(sum(committed_nusd) filter (where day = :day), 0),

@@ -124,9 +124,9 @@ class CapExceeded:
     """What is spent or reserved, in nano-USD, or in tokens if the cap counts tokens."""
     cap: Cap
     open_attempts: int
-    """How many requests of the run are in progress, those in batches left out."""
+    """How many requests of the run are in progress that count against the cap, those in batches left out."""
     in_batches: bool = False
-    """Whether the run has open batches, which give back what they do not need."""
+    """Whether the run has open batches that count against the cap, and that give back what they do not need."""
     others: bool = False
     """Whether requests of other runs are in progress that count against the cap too."""
 

@@ -4,17 +4,18 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batchrun.budget.caps import Amount, Cap, Caps, CapUsage, Of, Per, most_in_flight_nusd
+from batchrun.budget.caps import Amount, Cap, Caps, CapUsage, Of, Per, most_in_flight_nusd, undated
 from batchrun.store.ledger.batch_records import UNLIMITED, RemainingBudget
-from batchrun.store.ledger.cap_usage import shared_cap_usages
+from batchrun.store.ledger.cap_usage import OF_MODEL, shared_cap_usages
 from batchrun.store.ledger.records import CapExceeded
 
 IN_PROGRESS = """
-select (select count(*) from attempts where run_no = :run_no and state = 'open' and batch_no is null),
-    exists (select 1 from attempts where run_no = :run_no and state = 'open' and batch_no is not null),
-    exists (select 1 from attempts a where run_no != :run_no and state = 'open' and batch_no is null and (:tag is null
+select (select count(*) from attempts where run_no = :run_no and state = 'open' and batch_no is null and OURS),
+    exists (select 1 from attempts where run_no = :run_no and state = 'open' and batch_no is not null and OURS),
+    exists (select 1 from attempts a where run_no != :run_no and state = 'open' and batch_no is null and OURS
+        and (:tag is null
         or exists (select 1 from run_tags t where t.run_no = a.run_no and t.tag || '=' || t.value = :tag)))
-"""
+""".replace("OURS", f"(:model is null or {OF_MODEL})")
 
 
 def document_usage(
@@ -88,8 +89,9 @@ class RequestCaps:
         return bool(count and in_flight + amount.nusd > most_nusd)
 
     def _exceeded(self, cap_usage: CapUsage) -> CapExceeded:
+        model = cap_usage.cap.model
         open_attempts, in_batches, others = self.connection.execute(
-            IN_PROGRESS, {"run_no": self.run_no, "tag": cap_usage.cap.tag}
+            IN_PROGRESS, {"run_no": self.run_no, "tag": cap_usage.cap.tag, "model": model and undated(model)}
         ).fetchone()
         return CapExceeded(
             cap_usage.used,

@@ -96,6 +96,11 @@ FOUND: dict[str, tuple[list[RemoteBatch], dict[str, Any], list[str]]] = {
     "only one of another time: clocks may be wrong": ([LATE, OLD], {}, ["late"]),
     "two of another time": ([LATE, EARLY, OLD], {}, ["late", "early"]),
     "one created before the call by a clock that is behind": ([remote(created_at=SENT - 200), OLD], {}, ["new"]),
+    "one that tells our nonce, whatever else": (
+        [NEW, OTHER, replace(LARGER_LATE, nonce=BATCH.nonce)], {"newest_before": "deleted"}, ["larger"],
+    ),
+    "two, of which one tells another nonce": ([replace(OTHER, nonce="b"), NEW, OLD], {}, ["new"]),
+    "only one that tells another nonce": ([replace(NEW, nonce="b"), OLD], {}, []),
     "the newest before the call has been deleted": ([NEW, OLDER], {}, ["new"]),
     "the newest before has been deleted, and an older one has the same size": (
         [NEW, replace(OLDER, created_at=SENT - 7200)], {"newest_before": "deleted"}, ["new"],

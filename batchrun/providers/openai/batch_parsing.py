@@ -1,0 +1,140 @@
+"""Reads without trust what the Batch API of OpenAI answers: batches, and lines of its files."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from batchrun.batch import BatchResult, RemoteBatch, ResultType
+from batchrun.masking import without_secrets
+from batchrun.providers import AttemptError
+from batchrun.providers.anthropic.batch_parsing import PLAIN_ID, named_line
+from batchrun.providers.anthropic.client import malformed
+from batchrun.providers.anthropic.json_values import count_in, failure_in, fields_in, request_id_in, word_in
+from batchrun.providers.anthropic.message_parsing import reply_of
+from batchrun.providers.anthropic.retry_after import retry_after_s
+from batchrun.reply import Cause, Failure
+
+STATUSES = {
+    **dict.fromkeys(("validating", "in_progress", "finalizing"), "in_progress"),
+    "cancelling": "canceling",
+    **dict.fromkeys(("completed", "failed", "expired", "cancelled"), "ended"),
+}
+"""The statuses of this API in the words of the port. A batch has failed if its input file was refused as a whole."""
+LEFT = {"expired": ResultType.EXPIRED, "cancelled": ResultType.CANCELED, "failed": ResultType.ERRORED}
+"""How the requests ended that a batch of this status left unprocessed."""
+CODES = {"batch_expired": ResultType.EXPIRED, "batch_cancelled": ResultType.CANCELED}
+"""How requests ended whose lines have no response, by the code."""
+QUEUE_FULL = "token_limit_exceeded"
+STATUS_OF_CODE = {QUEUE_FULL: 429, "model_not_found": 404}
+"""The statuses that the same problems have as answers of calls; others are of the request, like a 400."""
+KEPT_BACK = Failure(
+    cause=Cause.STATUS, status=429, error_type="batch_failed", message="its batch was refused for another request"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredBatch(RemoteBatch):
+    """A batch with the files that the API keeps of the batch."""
+
+    is_validating: bool = False
+    """Whether the API has not begun, because it still looks at the input file."""
+    completed: int | None = None
+    """How many requests succeeded, and are billed. None if the API does not say."""
+    left: ResultType | None = None
+    """How requests ended that have no line. None if every request should have a line."""
+    input_file: str | None = None
+    output_files: tuple[str, ...] = ()
+    """The ids of the files with the results: of the requests that succeeded, then of the others."""
+    refusals: Mapping[int, Failure] = field(default_factory=dict)
+    """Why the input file was refused, by the number of the line from 1 on; what concerns the whole file is at 0."""
+
+
+def batch_of(value: Any, headers: Mapping[str, str]) -> StoredBatch:
+    """Read a batch. Raises AttemptError when the value is no batch."""
+    fields = fields_in(value)
+    batch_id, status, created_at = (
+        plain_id(fields.get("id")),
+        word_in(fields.get("status")),
+        count_in(fields.get("created_at")),
+    )
+    if batch_id is None or status is None or created_at is None:
+        raise malformed("the answer is no batch: it lacks its id, its status or its date", request_id_in(headers))
+    counts, metadata = fields_in(fields.get("request_counts")), fields_in(fields.get("metadata"))
+    total, completed, failed = (count_in(counts.get(name)) for name in ("total", "completed", "failed"))
+    meant = word_in(metadata.get("requests")) or ""  # nothing is counted before the input file was looked at
+    total = total or (int(meant) if meant.isdecimal() else 0)
+    done, ended = {"succeeded": completed or 0, "errored": failed or 0}, STATUSES.get(status) == "ended"
+    rest = LEFT.get(status, ResultType.ERRORED).value if ended else "processing"
+    return StoredBatch(
+        batch_id=batch_id,
+        status=STATUSES.get(status, status),
+        counts=done | {rest: done.get(rest, 0) + max(0, total - sum(done.values()))},
+        created_at=float(created_at),
+        expires_at=count_in(fields.get("expires_at")),
+        ended_at=count_in(fields.get(f"{status}_at")) if ended else None,
+        retry_after_s=retry_after_s(headers),
+        nonce=word_in(metadata.get("nonce")),
+        is_validating=status == "validating",
+        completed=0 if status == "failed" else completed,
+        left=LEFT.get(status),
+        input_file=plain_id(fields.get("input_file_id")),
+        output_files=tuple(filter(None, (plain_id(fields.get(f"{name}_file_id")) for name in ("output", "error")))),
+        refusals=_refusals(fields_in(fields.get("errors")).get("data")) if status == "failed" else {},
+    )
+
+
+def file_id_of(value: Any, headers: Mapping[str, str]) -> str:
+    """Read the id of a file. Raises AttemptError when the value is no file."""
+    if file_id := plain_id(fields_in(value).get("id")):
+        return file_id
+    raise malformed("the answer is no file: it has no id", request_id_in(headers))
+
+
+def result_from(line: bytes, message_in: Callable[[Any], Any]) -> BatchResult:
+    """Read a line of an output file; a line that is no result becomes a result without a type.
+
+    `message_in` says the body of an answer in the words of the Messages API.
+    """
+    fields, nonce, request_id = named_line(line)
+    response, error = fields_in(fields.get("response")), fields_in(fields.get("error"))
+    result = BatchResult(nonce=nonce, request_id=request_id, type=CODES.get(word_in(error.get("code")) or ""))
+    match count_in(response.get("status_code")):
+        case 200:
+            try:
+                reply = without_secrets(reply_of(message_in(response.get("body"))))
+            except AttemptError as no_message:
+                return replace(result, type=ResultType.SUCCEEDED, failure=no_message.failure)
+            return replace(result, type=ResultType.SUCCEEDED, reply=reply)
+        case None if result.type or not error:
+            return result
+        case status:
+            told = fields_in(fields_in(response.get("body")).get("error")) or error
+            return replace(result, type=ResultType.ERRORED, failure=_failure_of(told, status))
+
+
+def left_out(line: bytes, number: int, batch: StoredBatch) -> BatchResult:
+    """Say how a request ended that was not processed, by its line in the input file and the number of the line."""
+    _, nonce, request_id = named_line(line)
+    refusals = batch.refusals
+    failure = refusals.get(number) or refusals.get(0) or KEPT_BACK if batch.left is ResultType.ERRORED else None
+    return BatchResult(nonce=nonce, request_id=request_id, type=batch.left, failure=failure)
+
+
+def plain_id(value: Any) -> str | None:
+    """Return an id that may be put into a URL. Returns None for any other value."""
+    return value if isinstance(value, str) and PLAIN_ID.fullmatch(value) else None
+
+
+def _refusals(problems: Any) -> dict[int, Failure]:
+    """Read what is wrong with an input file, by the line. Of several problems of a line the first counts."""
+    refusals: dict[int, Failure] = {}
+    for problem in problems if isinstance(problems, list) else ():
+        fields = fields_in(problem)
+        status = STATUS_OF_CODE.get(word_in(fields.get("code")) or "", 400)
+        refusals.setdefault(count_in(fields.get("line")) or 0, _failure_of(fields, status))
+    return refusals or {0: _failure_of({}, 400)}
+
+
+def _failure_of(error: Mapping[str, Any], status: int | None) -> Failure:
+    failure = replace(failure_in({"error": error}, {}), status=status, error_code=word_in(error.get("code")))
+    return without_secrets(failure)

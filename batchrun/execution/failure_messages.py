@@ -22,7 +22,11 @@ FATAL = {
         "the account may not spend",
         f"raise the limit or settle the bill in the Console, {SAME_AGAIN}",
     ),
-    FailureKind.NO_KEY: ("no usable API key", "set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate"),
+    FailureKind.NO_KEY: (
+        "no usable API key",
+        "set ANTHROPIC_API_KEY, or mend the credentials of the model's provider: batchrun providers shows them;"
+        " or rehearse without a key: add --simulate",
+    ),
     FailureKind.BAD_KEY: (
         "the API refused the key",
         "check ANTHROPIC_API_KEY, or the credentials of the provider that the model names",

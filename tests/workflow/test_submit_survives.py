@@ -10,7 +10,7 @@ from batchrun.cli.interrupts import run_async
 from batchrun.errors import ExitCode
 from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
-from batchrun.providers.anthropic.provider import reply_from
+from batchrun.providers.anthropic.message_parsing import reply_from
 from batchrun.reply import Cause, Reply
 from batchrun.request import Request
 from batchrun.store.ledger.sqlite_errors import StoreFull

@@ -187,7 +187,8 @@ class AnthropicFactory(SdkFactory):
                     "the API key has characters in it that no key has, such as a line break at its end.",
                     hint="check how ANTHROPIC_API_KEY is set",
                 )
-            if not (client.api_key or client.auth_token or client.credentials or CUSTOM_HEADERS in environ):
+            by_headers = CUSTOM_HEADERS in environ and not self.section.base_url
+            if not (client.api_key or client.auth_token or client.credentials or by_headers):
                 raise EnvironmentProblem("no API key: ANTHROPIC_API_KEY is not set.", hint=NO_KEY_HINT)
         if not all(
             line.strip().replace("\t", "").isprintable() for line in environ.get(CUSTOM_HEADERS, "").split("\n")

@@ -18,6 +18,7 @@ from botocore.credentials import Credentials
 
 MODEL = "claude-sonnet-5-5"
 ANSWER = '{"title": "A letter"}'
+STRANGE = "sk-ant-api03-of-the-api-of-anthropic-alone"
 TOKEN = "ya29.stand-in-0123456789"
 KEY_ID, SECRET = "AKIDSTANDIN0123456789", "stand/in+secret0123456789"
 MESSAGE: dict[str, Any] = {

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cloud_server import KEY_ID, SECRET, CloudServer
+from cloud_server import KEY_ID, SECRET, STRANGE, CloudServer
 
-STRANGE = "sk-ant-api03-of-the-api-of-anthropic-alone"
 CUSTOM = "x-other: 1\nauthorization: Bearer of-a-gateway\nx-api-key: of-a-gateway"
 
 
@@ -39,6 +38,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         "HOME": str(tmp_path),
         "ANTHROPIC_API_KEY": STRANGE,
         "ANTHROPIC_CUSTOM_HEADERS": CUSTOM,
+        "ANTHROPIC_AUTH_TOKEN": "of-a-gateway",
     }
     for name, value in shut.items():
         monkeypatch.setenv(name, value)

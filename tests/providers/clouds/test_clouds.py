@@ -7,8 +7,20 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from cloud_server import ANSWER, CALL, EVENTS, KEY_ID, MESSAGE, MODEL, TOKEN, CloudServer, chunk, frame, refused
-from conftest import STRANGE
+from cloud_server import (
+    ANSWER,
+    CALL,
+    EVENTS,
+    KEY_ID,
+    MESSAGE,
+    MODEL,
+    STRANGE,
+    TOKEN,
+    CloudServer,
+    chunk,
+    frame,
+    refused,
+)
 
 from batchrun.execution.retry_policy import FailureKind, kind_of
 from batchrun.job.provider_sections import ProviderSection

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from cloud_server import KEY_ID, SECRET, CloudServer
-from conftest import STRANGE
+from cloud_server import KEY_ID, SECRET, STRANGE, CloudServer
 from test_clouds import AWS, BEDROCK, FOUNDRY, GOOGLE, SECTIONS, VERTEX, factory, failure_of, reply_of, request
 
 from batchrun.errors import EnvironmentProblem

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Self
 from unittest import mock
 
+import boto3
 import botocore.httpsession
 import google.auth.transport.requests  # noqa: F401 - imported once, for all processes that are forked
 import urllib3.connection
-from cloud_server import AWS, INPUT_TOKENS, OUTPUT_TOKENS, Clouds, google_account, started
+from cloud_jobs_server import AWS, INPUT_TOKENS, OUTPUT_TOKENS, Clouds, google_account, started
 
 from batchrun import cli
 from batchrun.job.providers import engine_name
@@ -36,6 +37,8 @@ NAMES = {"bedrock": "global.anthropic.claude-haiku-4-5", "vertex": "claude-haiku
 """Global models, whose prices have nothing added."""
 ACCOUNT = google_account("http://there")
 IN_THE_KERNEL_S = 0.005
+SESSION = boto3.Session(region_name="us-east-1")
+"""What reads the descriptions of services once, for all processes that are forked."""
 PLANNED = set[str]()
 """The providers over which this process has planned a job."""
 
@@ -50,7 +53,8 @@ class CloudCase:
     takes_s: float = 0.0
     cuts: Sequence[int] = ()
     kills: int = 1
-    every: int = 5
+    every: int = 0
+    """The moments that are tried by default; 0 leaves the case to BATCHRUN_KILLS=all."""
     environment: dict[str, str] = field(default_factory=dict)
 
 
@@ -73,6 +77,7 @@ class CloudTrial(Trial):
         capabilities._OF_TYPE["bedrock"] = few  # a trial has few documents
         moments._watch_http = watch_both
         trial._COMPILED.add(cli.run)  # the job is planned below, when it is whole
+        bedrock_batches.session_of = lambda _: SESSION
         super().__enter__()
         address = self._api.ask().base_url
         (self._root / "account.json").write_text(ACCOUNT.replace("http://there", address))
@@ -83,6 +88,8 @@ class CloudTrial(Trial):
         job.write_text(text.replace(head, f'{head}\nbase_url = "{address}"\n{SECTIONS[self._case.provider]}'))
         if self._case.provider not in PLANNED:  # what every process would compile, it inherits
             PLANNED.add(self._case.provider)
+            for service in ("s3", "bedrock") if self._case.provider == "bedrock" else ():
+                SESSION.client(service, endpoint_url=address)
             with contextlib.redirect_stdout(io.StringIO()), mock.patch.dict(os.environ, self._variant.environment):
                 cli.run(["plan", str(job)])
         return self

@@ -6,7 +6,7 @@ from typing import Any
 import botocore.exceptions as boto
 import pytest
 from botocore.parsers import ResponseParserError
-from cloud_server import AWS
+from cloud_jobs_server import AWS
 
 from batchrun.execution.retry_policy import FailureKind, kind_of
 from batchrun.job.provider_sections import ProviderSection

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from cloud_server import AWS, TEXT, TOKEN, Clouds, google_account, serving
+from cloud_jobs_server import AWS, TEXT, TOKEN, Clouds, google_account, serving
 
 from batchrun.batch import BatchResult, RemoteBatch, ResultType
 from batchrun.execution.batch.reconcile import Creation, after_create
@@ -217,8 +217,8 @@ def test_a_batch_is_in_doubt_only_after_the_upload(bench: Bench) -> None:
 
 
 def test_an_upload_that_fails_has_created_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cloud_server.Handler.do_PUT", lambda self: self.send(b"", 503))
-    monkeypatch.setattr("cloud_server.Handler.storage", lambda self, *_: self.say({}, 503))
+    monkeypatch.setattr("cloud_jobs_server.Handler.do_PUT", lambda self: self.send(b"", 503))
+    monkeypatch.setattr("cloud_jobs_server.Handler.storage", lambda self, *_: self.say({}, 503))
     called = list[int]()
     error = bench.failure(lambda provider: provider.create(Body(calls=lambda: called.append(1))))
     assert (error.before_create, after_create(error.failure, whole=False), called) == (True, Creation.LATER, [])

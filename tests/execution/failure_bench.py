@@ -27,6 +27,7 @@ from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.spec import BatchSection, RetrySection
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.wire import member_name
+from batchrun.providers.capabilities import FULL
 from batchrun.reply import Cause, Failure
 from batchrun.store.ledger.batch_records import Candidate
 from batchrun.store.ledger.connection import create_missing
@@ -198,6 +199,7 @@ class BatchBench:
 
     model = "claude-haiku-4-5"
     fewest = 1
+    able = FULL
     schema = SCHEMA
     caps = Caps(run=run_cap(10**12))
 

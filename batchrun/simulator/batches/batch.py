@@ -41,6 +41,11 @@ class Bill(PromptUsage):
     model: str | None
     output_tokens: int
 
+    @property
+    def name(self) -> str:
+        """What the request is called in its batch."""
+        return self.custom_id
+
 
 @dataclass(kw_only=True, eq=False)
 class SimulatedBatch:

@@ -53,7 +53,7 @@ class Books(NamedTuple):
         ]
         halved = [
             Bill(
-                one.sha256[:_REQUEST_ID] if provider == ANTHROPIC else member_name(one.member)[1],
+                one.sha256[:_REQUEST_ID] if provider == ANTHROPIC else member_name(one.name)[1],
                 engine_name(provider, one.batch_id),
                 -(-_price(one) // 2),
                 delivered=True,

@@ -36,10 +36,15 @@ class Bill(PromptUsage):
     """One reply of a batch that has to be paid, at the price of batches."""
 
     batch_id: str
-    member: str  # the name of the request in the batch
+    custom_id: str
     sha256: str  # that of the same body sent to `/v1/messages`
     model: str | None
     output_tokens: int
+
+    @property
+    def name(self) -> str:
+        """What the request is called in its batch."""
+        return self.custom_id
 
 
 @dataclass(kw_only=True, eq=False)
@@ -125,7 +130,7 @@ class SimulatedBatch:
                     self._message(member)
                 yield Bill(
                     batch_id=self.id,
-                    member=sent.custom_id,
+                    custom_id=sent.custom_id,
                     sha256=sent.sha256.hex(),
                     model=sent.model,
                     output_tokens=self._output_tokens[sent.custom_id],

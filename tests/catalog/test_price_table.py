@@ -46,6 +46,16 @@ PUBLISHED = {
     "claude-haiku-4-5": ("1", "5", "1.25", "2", "0.10", 200_000, 64_000, 4_096),
     "claude-haiku-4-5-20251001": ("1", "5", "1.25", "2", "0.10", 200_000, 64_000, 4_096),
 }
+OPENAI = {
+    "gpt-6.2-astra": ("8", "40", "10", "0.40", 1_050_000),
+    "gpt-6.2-sol": ("2", "10", "2.50", "0.10", 1_050_000),
+    "gpt-6.1-sol": ("2", "10", "2.50", "0.10", 1_050_000),
+    "gpt-6.1-terra": ("1", "5", "1.25", "0.05", 1_050_000),
+    "gpt-6-luna": ("0.10", "0.50", "0.125", "0.01", 1_050_000),
+    "gpt-5.4": ("2.50", "15", "2.50", "0.25", 1_050_000),
+    "gpt-5.4-mini": ("0.75", "4.50", "0.75", "0.075", 400_000),
+}
+"""Input, output, cache writes and reads, and the window, of OpenAI's models."""
 OLD_TOKENIZER = {name for name in PUBLISHED if "-4-5" in name or "-4-6" in name}
 OWN_ROW = """
 date = 2026-12-01
@@ -65,9 +75,30 @@ limits = { requests_per_minute = 50, input_tokens_per_minute = 30_000, output_to
 
 
 def test_the_table_holds_exactly_the_published_models():
+<<<<<<< HEAD
     others = {"gpt-5.4", "gpt-5.4-mini", "gpt-6-luna", "gpt-6.1-sol", "gpt-6.1-terra", "gpt-6.2-astra", "gpt-6.2-sol"}
     assert set(TABLE.prices) == set(PUBLISHED) | others
+=======
+    assert set(TABLE.prices) == {*PUBLISHED, *OPENAI}
+>>>>>>> wt-C
     assert TABLE.date == date(2026, 11, 20)
+
+
+@pytest.mark.parametrize("name", OPENAI)
+def test_openais_long_prompts_cost_twice_and_their_output_half_as_much_again(name):
+    price, (*usd, window) = TABLE.prices[name], OPENAI[name]
+    rates = price.rates
+    per_token = [int(Decimal(one) * 1000) for one in usd]
+    assert [rates.input, rates.output, rates.cache_write_5m, rates.cache_read] == per_token
+    assert (price.context_window, price.max_output_tokens, price.tokenizer) == (window, 128_000, "o200k_base")
+    if window < 1_000_000:
+        assert price.band is None
+        return
+    dear = price.band.rates
+    assert price.band.above_tokens == 272_000
+    assert [dear.input, 2 * dear.output, dear.cache_write_5m, dear.cache_write_1h, dear.cache_read] == [
+        2 * rates.input, 3 * rates.output, 2 * rates.cache_write_5m, 2 * rates.cache_write_1h, 2 * rates.cache_read
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

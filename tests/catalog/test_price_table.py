@@ -75,12 +75,7 @@ limits = { requests_per_minute = 50, input_tokens_per_minute = 30_000, output_to
 
 
 def test_the_table_holds_exactly_the_published_models():
-<<<<<<< HEAD
-    others = {"gpt-5.4", "gpt-5.4-mini", "gpt-6-luna", "gpt-6.1-sol", "gpt-6.1-terra", "gpt-6.2-astra", "gpt-6.2-sol"}
-    assert set(TABLE.prices) == set(PUBLISHED) | others
-=======
     assert set(TABLE.prices) == {*PUBLISHED, *OPENAI}
->>>>>>> wt-C
     assert TABLE.date == date(2026, 11, 20)
 
 

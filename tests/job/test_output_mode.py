@@ -78,11 +78,7 @@ UNFORCED = {
 }
 
 
-<<<<<<< HEAD
-@pytest.mark.parametrize("name", sorted(name for name in PRICES.prices if name.startswith("claude-")))
-=======
 @pytest.mark.parametrize("name", sorted(name for name in PRICES.prices if name.startswith("claude")))
->>>>>>> wt-C
 def test_who_can_be_forced_to_call_a_tool(name):
     price = PRICES.model(name)
     assert price.forced_tools is (name not in UNFORCED)

@@ -295,10 +295,10 @@ class Handler(BaseHTTPRequestHandler):
         jobs = [job for job in reversed(self.clouds.jobs) if job.cloud == cloud]
         if cloud == "bedrock":
             assert (query["sortBy"], query["sortOrder"]) == ("CreationTime", "Descending")
-            jobs = [job for job in jobs if query["nameContains"] in job.name]
         token = int(query.get("nextToken") or query.get("pageToken") or 0)
         size = min(self.clouds.page, int(query.get("maxResults") or query.get("pageSize") or 100))
-        told = [self.clouds.told(job) for job in jobs[token : token + size]]
+        wanted = query.get("nameContains", "")  # a page has as many jobs as were looked at, or fewer
+        told = [self.clouds.told(job) for job in jobs[token : token + size] if wanted in job.name]
         more = str(token + size) if token + size < len(jobs) else ""
         if cloud == "bedrock":
             self.say({"invocationJobSummaries": told} | ({"nextToken": more} if more else {}))

@@ -122,18 +122,20 @@ class BedrockBatches:
 
         Only the page behind one that was asked for can be asked for. Raises AttemptError.
         """
-        after = {} if after_id is None else {"nextToken": self._next_tokens.get(after_id, "")}
-        told = await self._call(
-            "bedrock",
-            "list_model_invocation_jobs",
-            nameContains=files.NAMED,
-            sortBy="CreationTime",
-            sortOrder="Descending",
-            maxResults=min(limit, 1000),
-            **after,
-        )
-        batches = tuple(batch_of(job) for job in told.get("invocationJobSummaries") or ())
-        token = told.get("nextToken")
+        token = "" if after_id is None else self._next_tokens.get(after_id)
+        batches, told = tuple[FiledBatch, ...](), dict[str, Any]()
+        while not batches and token is not None:  # a page may be empty although there are more
+            told = await self._call(
+                "bedrock",
+                "list_model_invocation_jobs",
+                nameContains=files.NAMED,
+                sortBy="CreationTime",
+                sortOrder="Descending",
+                maxResults=min(limit, 1000),
+                **({"nextToken": token} if token else {}),
+            )
+            batches = tuple(batch_of(job) for job in told.get("invocationJobSummaries") or ())
+            token = told.get("nextToken")
         if batches and token:
             self._next_tokens[batches[-1].batch_id] = token
         return BatchPage(batches, has_more=bool(batches and token), server_time=server_time(_headers_of(told)))

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -81,6 +81,14 @@ class Clouds:
     calls: Counter[str] = field(default_factory=Counter)
     unsigned: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def begin_anew(self) -> None:
+        """Forget everything."""
+        with self.lock:
+            for one in fields(self):
+                if one.default_factory is not MISSING and one.name != "lock":
+                    setattr(self, one.name, one.default_factory())
+            self.takes_s, self.page, self.unsigned = 0.0, 1000, 0
 
     def created(self, cloud: str, order: Record) -> Job:
         """Create a job; with the token of a job that there is, that job."""

@@ -50,7 +50,9 @@ _OF_TYPE: dict[ProviderType, Capabilities] = {
     "aws": FULL,
     "google": FULL,
     "foundry": _STREAMS,
-    "bedrock": replace(_CLOUD, counts_tokens=False, max_body=20 * MB, min_batch_requests=100),
+    "bedrock": replace(
+        _CLOUD, counts_tokens=False, max_body=20 * MB, min_batch_requests=100, max_batch_requests=50_000
+    ),
     "vertex": replace(_CLOUD, structured_output=False, max_body=30 * MB),  # an organization's policy has to allow it
     "openai": Capabilities(
         counts_tokens=False,

@@ -22,13 +22,14 @@ CASES = [
     case
     for provider in ("bedrock", "vertex")
     for case in (
-        CloudCase(provider=provider, name="plain", every=9),
-        CloudCase(provider=provider, name="jobs take their time", takes_s=0.1, every=30),
-        CloudCase(provider=provider, name="answers are lost", faults=("ok", "lost", "lost", "500"), every=13),
-        CloudCase(provider=provider, name="calls never arrive", faults=("ok", "never", "never", "429"), every=30),
-        CloudCase(provider=provider, name="downloads break", cuts=(100, 700, 300), every=30),
-        CloudCase(provider=provider, name="killed three times", faults=("lost",), kills=3, every=25),
+        CloudCase(provider=provider, name="plain", every=60),
+        CloudCase(provider=provider, name="answers are lost", faults=("ok", "lost", "lost", "500"), every=60),
+        CloudCase(provider=provider, name="calls never arrive", faults=("ok", "never", "never", "429"), every=90),
+        CloudCase(provider=provider, name="downloads break", cuts=(100, 700, 300), every=0),
+        CloudCase(provider=provider, name="jobs take their time", takes_s=0.1, every=0),
+        CloudCase(provider=provider, name="killed three times", faults=("lost",), kills=3, every=0),
     )
+    if case.every or ALL
 ]
 
 

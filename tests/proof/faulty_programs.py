@@ -6,20 +6,20 @@ from typing import Any
 from batchrun.batch import BatchPage
 from batchrun.cli import run
 from batchrun.execution.batch import reconcile
-from batchrun.providers.anthropic.batches import AnthropicBatches
+from batchrun.providers.routing import RoutingBatches
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.request_refusal import RequestCaps
 from batchrun.store.output.output_table import OutputTable
 
 
 def does_not_look_for_lost_batches(args: list[str]) -> int:
-    page = AnthropicBatches.page
+    page = RoutingBatches.page
     reconcile.proves_absence = lambda *_, **__: True
 
-    async def empty(self: AnthropicBatches, **named: Any) -> BatchPage:
+    async def empty(self: RoutingBatches, **named: Any) -> BatchPage:
         return replace(await page(self, **named), batches=())
 
-    AnthropicBatches.page = empty  # type: ignore[method-assign]
+    RoutingBatches.page = empty  # type: ignore[method-assign]
     return run(args)
 
 

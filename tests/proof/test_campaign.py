@@ -38,9 +38,10 @@ def test_batches_of_another_provider_are_drawn_alone() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("provider", "least_deaths", "routes"), [("anthropic", 40, ("stream", "batch")), ("openai", 20, ("batch",))]
+    ("provider", "least_deaths", "at_once", "routes"),
+    [("anthropic", 40, None, ("stream", "batch")), ("openai", 10, 2, ("batch",))],
 )
-def test_the_promises_hold(provider: str, least_deaths: int, routes: tuple[str, ...]) -> None:
+def test_the_promises_hold(provider: str, least_deaths: int, at_once: int | None, routes: tuple[str, ...]) -> None:
     deaths: list[int] = []
     record = prove(
         run,
@@ -49,7 +50,7 @@ def test_the_promises_hold(provider: str, least_deaths: int, routes: tuple[str, 
         seed=1,
         least_deaths=least_deaths,
         only=None,
-        at_once=None,
+        at_once=at_once,
         progress=lambda so_far, _: deaths.append(so_far.deaths),
     )
     assert not record.breaches, record.breaches

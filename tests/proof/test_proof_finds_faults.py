@@ -19,6 +19,7 @@ pytestmark = pytest.mark.slow
 STREAM = Variant(route="stream", documents=8)
 SCARCE = Variant(route="stream", documents=20, job={"budget": "max_cost_usd = 0.003\npartial = true"})
 LOST_CREATE = Variant(script=("batch_reset_after",))
+LOST_ELSEWHERE = Variant(script=("batch_reset_after",), provider="openai")
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def carried_out(command: Command, variant: Variant, kills: list[Kill], root: Pat
     [
         (faulty_programs.does_not_look_for_lost_batches, LOST_CREATE, Promise.BATCH_TWICE),
         (faulty_programs.does_not_look_for_lost_batches, LOST_CREATE, Promise.BOOKS),
+        (faulty_programs.does_not_look_for_lost_batches, LOST_ELSEWHERE, Promise.BATCH_TWICE),
         (faulty_programs.forgets_answers, STREAM, Promise.REPEATED),
         (faulty_programs.leaves_out_a_row, STREAM, Promise.LOST),
         (faulty_programs.asks_no_cap, SCARCE, Promise.CAP),
@@ -49,7 +51,7 @@ def test_a_broken_promise(pool: Executor, tmp_path: Path, command: Command, vari
     assert promise in {breach.promise for breach in verdict.audit.breaches}
 
 
-@pytest.mark.parametrize("variant", [STREAM, SCARCE, LOST_CREATE])
+@pytest.mark.parametrize("variant", [STREAM, SCARCE, LOST_CREATE, LOST_ELSEWHERE])
 def test_promises_that_are_kept(pool: Executor, tmp_path: Path, variant: Variant) -> None:
     verdict = pool.submit(carried_out, run, variant, [], tmp_path / "trial").result()
     assert not verdict.audit.breaches

@@ -11,51 +11,44 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from os import environ
 from typing import Any
 
 from botocore.config import Config
 
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch, ResultType
-from batchrun.escaping import escape_control
 from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.batch_parsing import PLAIN_ID
 from batchrun.providers.anthropic.bounds import Lines, UnreadableBodyError
-from batchrun.providers.anthropic.client import CONNECT_S, LONGEST_MESSAGE, malformed, not_found
-from batchrun.providers.anthropic.json_values import count_in, fields_in, word_in
+from batchrun.providers.anthropic.client import CONNECT_S, malformed
+from batchrun.providers.anthropic.json_values import count_in, fields_in
 from batchrun.providers.anthropic.platform import Platform
 from batchrun.providers.anthropic.retry_after import server_time
 from batchrun.providers.capabilities import capabilities_of
+from batchrun.providers.clouds import batch_files as files
 from batchrun.providers.clouds.amazon import region_of, session_of
-from batchrun.providers.clouds.aws_failures import aws_failure, misconfigured
-from batchrun.providers.clouds.batch_files import (
-    NAMED,
-    FiledBatch,
-    FileForm,
-    before_create,
-    counts_of,
-    folder_of,
-    nonce_in,
-    place_of,
-    results_of,
-    written,
-)
+from batchrun.providers.clouds.aws_failures import aws_failure
+from batchrun.providers.clouds.batch_files import Cloud, FiledBatch
 from batchrun.reply import Cause, Failure
 
-FORM = FileForm("bedrock-2023-05-31", "recordId", "modelInput", "modelOutput")
+BEDROCK = Cloud(
+    version="bedrock-2023-05-31",
+    name="recordId",
+    request="modelInput",
+    message="modelOutput",
+    completed="Completed",
+    canceling="Stopping",
+    failed="Failed",
+    left={
+        "Stopped": ResultType.CANCELED,
+        "Expired": ResultType.EXPIRED,
+        "PartiallyCompleted": ResultType.EXPIRED,
+    },
+)
 PART = 256 * 1024
 """How many bytes of a file are read at once."""
-MOST_LISTED = 1000
-FAILED = "Failed"
-LEFT = {
-    "Stopped": ResultType.CANCELED,
-    "Expired": ResultType.EXPIRED,
-    "PartiallyCompleted": ResultType.EXPIRED,
-    FAILED: ResultType.ERRORED,
-}
-"""What the requests are that a job with this status left unprocessed."""
 
 
 class BedrockBatches:
@@ -77,54 +70,52 @@ class BedrockBatches:
 
     async def create(self, body: BatchBody) -> RemoteBatch:
         """Put the requests into the bucket, and create the job. Raises AttemptError, and OSError of the disk."""
-        with before_create():
+        folder, uri = files.folder_of(self._section, body.nonce), ""
+        with files.before_create():
             self._refuse_unusable(body)
-        folder, uri = folder_of(self._section, body.nonce), ""
         with tempfile.TemporaryFile() as spool:
-            async for name in written(body, spool, FORM, self._platform.translated):
+            async for name in files.written(BEDROCK, body, spool, self._platform.translated):
                 uri = f"{folder}/{name}"
-                bucket, key = place_of(uri)
+                bucket, key = files.place_of(uri)
                 spool.seek(0)
-                with before_create():
+                with files.before_create():
                     await self._call("s3", "put_object", Bucket=bucket, Key=key, Body=spool)
         created = await self._created(
-            jobName=f"{NAMED}{body.nonce}",
+            jobName=f"{files.NAMED}{body.nonce}",
             clientRequestToken=body.nonce,
             roleArn=self._section.role,
             modelId=self._platform.model_id(body.model),
             inputDataConfig={"s3InputDataConfig": {"s3InputFormat": "JSONL", "s3Uri": uri}},
             outputDataConfig={"s3OutputDataConfig": {"s3Uri": f"{folder}/"}},
         )
-        return RemoteBatch(
-            batch_id=_id_in(created),
-            status="in_progress",
-            counts={"processing": body.requests},
-            created_at=server_time(_headers_of(created)) or time.time(),
-            nonce=body.nonce,
-        )
-
-    async def _created(self, **order: Any) -> dict[str, Any]:
-        """Create a job. What the second call says is believed only if it is a yes: a no is of that call alone."""
-        try:
-            return await self._call("bedrock", "create_model_invocation_job", **order)
-        except AttemptError as error:
-            if not error.failure.maybe_billed and (error.failure.status or 0) < 500:
-                raise
-            with suppress(AttemptError):
-                return await self._call("bedrock", "create_model_invocation_job", **order)
-            raise
+        # To ask for the job now could fail, and a failure would say that there is no job.
+        submitted_at = datetime.fromtimestamp(server_time(_headers_of(created)) or time.time(), UTC)
+        known = {"status": "Submitted", "totalRecordCount": body.requests, "submitTime": submitted_at}
+        return batch_of({"jobName": f"{files.NAMED}{body.nonce}", **known, **created})
 
     def _refuse_unusable(self, body: BatchBody) -> None:
-        if self._section.role is None:
-            raise AttemptError(misconfigured("[provider] role is missing: by this role Bedrock reads the bucket"))
         fewest = capabilities_of(self._section).min_batch_requests
         if body.requests < fewest:
             words = f"a batch at Bedrock has at least {fewest} requests, and this one has {body.requests}"
             raise AttemptError(Failure(cause=Cause.STATUS, status=400, message=words))
+        if self._section.role is None:
+            words = "[provider] role is missing, which names the role by which Bedrock reads the bucket"
+            raise AttemptError(Failure(cause=Cause.MISCONFIGURED, message=words))
+
+    async def _created(self, **order: Any) -> dict[str, Any]:
+        """Create a job, in two calls at most. The second one is believed if it says yes: a no is of that call alone."""
+        try:
+            return await self._call("bedrock", "create_model_invocation_job", **order)
+        except AttemptError as error:
+            if error.failure.maybe_billed or (error.failure.status or 0) >= 500:
+                with suppress(AttemptError):
+                    return await self._call("bedrock", "create_model_invocation_job", **order)
+            raise
 
     async def retrieve(self, batch_id: str) -> FiledBatch:
         """Ask for one batch. Raises AttemptError."""
-        return batch_of(await self._call("bedrock", "get_model_invocation_job", jobIdentifier=_checked(batch_id)))
+        asked = {"jobIdentifier": files.checked(batch_id)}
+        return batch_of(await self._call("bedrock", "get_model_invocation_job", **asked))
 
     async def page(self, *, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:  # noqa: ARG002 - one list for all models
         """Ask for a page of the jobs of this program in the region, the newest first, after the given one.
@@ -135,10 +126,10 @@ class BedrockBatches:
         told = await self._call(
             "bedrock",
             "list_model_invocation_jobs",
-            nameContains=NAMED,
+            nameContains=files.NAMED,
             sortBy="CreationTime",
             sortOrder="Descending",
-            maxResults=min(limit, MOST_LISTED),
+            maxResults=min(limit, 1000),
             **after,
         )
         batches = tuple(batch_of(job) for job in told.get("invocationJobSummaries") or ())
@@ -150,7 +141,7 @@ class BedrockBatches:
     async def cancel(self, batch_id: str) -> RemoteBatch:
         """Ask for a batch to be canceled; the batch ends some time later. May be repeated. Raises AttemptError."""
         try:
-            await self._call("bedrock", "stop_model_invocation_job", jobIdentifier=_checked(batch_id))
+            await self._call("bedrock", "stop_model_invocation_job", jobIdentifier=files.checked(batch_id))
         except AttemptError as error:
             if error.failure.status != 409:  # the job has ended, or is being stopped already
                 raise
@@ -159,14 +150,13 @@ class BedrockBatches:
     async def results(self, batch: RemoteBatch) -> AsyncGenerator[BatchResult, None]:
         """Yield the results of a batch that has ended, and what became of requests without one. Raises AttemptError."""
         told = await self.retrieve(batch.batch_id)
-        name = told.input_uri.rpartition("/")[2]
-        output = f"{told.output_uri.rstrip('/')}/{told.batch_id}/{name}.out"
-        async with aclosing(results_of(told, FORM, [output], self._lines)) as results:
+        output = f"{told.output_uri}/{told.batch_id}/{told.input_uri.rpartition('/')[2]}.out"
+        async with aclosing(files.results_of(BEDROCK, told, [output], self._lines)) as results:
             async for result in results:
                 yield result
 
     async def _lines(self, uri: str) -> AsyncGenerator[bytes, None]:
-        bucket, key = place_of(uri)
+        bucket, key = files.place_of(uri)
         stream = (await self._call("s3", "get_object", Bucket=bucket, Key=key))["Body"]
         lines = Lines()
         try:
@@ -188,7 +178,7 @@ class BedrockBatches:
         try:
             return await asyncio.to_thread(call, *arguments, **named)
         except Exception as error:
-            if failure := aws_failure(error, timeout_s=self._timeout_s):
+            if failure := aws_failure(error):
                 raise AttemptError(failure) from error
             raise
 
@@ -215,50 +205,25 @@ class BedrockBatches:
 
 def batch_of(job: Mapping[str, Any]) -> FiledBatch:
     """Read a job. Raises AttemptError when the value is no job."""
-    batch_id, status, created_at = _id_in(job), word_in(job.get("status")), _seconds(job, "submitTime")
-    if status is None or created_at is None:
-        raise malformed(f"the answer is no job: {batch_id} has no status or no date", None)
-    left, ended = LEFT.get(status), status == "Completed" or status in LEFT
-    total, succeeded, errored = (count_in(job.get(f"{name}RecordCount")) for name in ("total", "success", "error"))
-    words = escape_control(str(job.get("message") or "no reason is told")[:LONGEST_MESSAGE])
-    return FiledBatch(
-        batch_id=batch_id,
-        status="ended" if ended else "canceling" if status == "Stopping" else "in_progress",
-        counts=counts_of(total, succeeded, errored, ended=ended, left=left),
-        created_at=created_at,
-        expires_at=_seconds(job, "jobExpirationTime"),
-        ended_at=_seconds(job, "endTime") if ended else None,
-        nonce=nonce_in(job.get("jobName")),
-        input_uri=_uri_in(job, "input"),
-        output_uri=_uri_in(job, "output"),
-        completed=0 if succeeded is None and status == FAILED else succeeded,
-        left=left,
-        why=Failure(cause=Cause.STATUS, status=400, message=f"the job failed: {words}") if status == FAILED else None,
+    total, succeeded, errored = (count_in(job.get(f"{kind}RecordCount")) for kind in ("total", "success", "error"))
+    source, target = (
+        fields_in(fields_in(job.get(f"{side.lower()}DataConfig")).get(f"s3{side}DataConfig")).get("s3Uri")
+        for side in ("Input", "Output")
+    )
+    return files.filed_batch(
+        BEDROCK,
+        job.get("jobArn"),
+        job.get("status"),
+        at=(_seconds(job.get("submitTime")), _seconds(job.get("endTime"))),
+        counted=(total, succeeded, errored),
+        uris=(source, target),
+        nonce=str(job.get("jobName") or "").removeprefix(files.NAMED),
+        why=replace(files.failure_of(str(job.get("message") or "")), status=400),
     )
 
 
-def _id_in(told: Mapping[str, Any]) -> str:
-    """Return the last part of the job's ARN, by which the job can be asked for. Raises AttemptError without one."""
-    batch_id = str(told.get("jobArn") or "").rpartition("/")[2]
-    if not PLAIN_ID.fullmatch(batch_id):
-        raise malformed("the answer is no job: it has no ARN", None)
-    return batch_id
-
-
-def _checked(batch_id: str) -> str:
-    if not PLAIN_ID.fullmatch(batch_id):
-        raise not_found(f"no batch has the id {escape_control(batch_id)[:100]}")
-    return batch_id
-
-
-def _seconds(job: Mapping[str, Any], name: str) -> float | None:
-    moment = job.get(name)
-    return moment.timestamp() if isinstance(moment, datetime) else None
-
-
-def _uri_in(job: Mapping[str, Any], side: str) -> str:
-    config = fields_in(fields_in(job.get(f"{side}DataConfig")).get(f"s3{side.title()}DataConfig"))
-    return str(config.get("s3Uri") or "")
+def _seconds(value: Any) -> float | None:
+    return value.timestamp() if isinstance(value, datetime) else None
 
 
 def _headers_of(told: Mapping[str, Any]) -> dict[str, str]:

@@ -19,55 +19,39 @@ import anthropic
 import httpx2
 
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch, ResultType
-from batchrun.escaping import escape_control
 from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.batch_parsing import PLAIN_ID
 from batchrun.providers.anthropic.batches import SLOWEST_UPLOAD
-from batchrun.providers.anthropic.client import (
-    ApiClient,
-    answered_within,
-    lower_headers,
-    malformed,
-    not_found,
-    timeout_for,
-)
+from batchrun.providers.anthropic.client import ApiClient, answered_within, lower_headers, malformed, timeout_for
 from batchrun.providers.anthropic.downloads import lines_of
 from batchrun.providers.anthropic.json_values import count_in, decoded, fields_in, moment_in, word_in
 from batchrun.providers.anthropic.platform import Platform
 from batchrun.providers.anthropic.retry_after import server_time
-from batchrun.providers.clouds.batch_files import (
-    NAMED,
-    FiledBatch,
-    FileForm,
-    before_create,
-    counts_of,
-    failure_of,
-    folder_of,
-    place_of,
-    results_of,
-    written,
-)
-from batchrun.reply import Cause, Failure
+from batchrun.providers.clouds import batch_files as files
+from batchrun.providers.clouds.batch_files import Cloud, FiledBatch
 
-FORM = FileForm("vertex-2023-10-16", "custom_id", "request", "response")
+VERTEX = Cloud(
+    version="vertex-2023-10-16",
+    name="custom_id",
+    request="request",
+    message="response",
+    completed="JOB_STATE_SUCCEEDED",
+    canceling="JOB_STATE_CANCELLING",
+    failed="JOB_STATE_FAILED",
+    left={
+        "JOB_STATE_CANCELLED": ResultType.CANCELED,
+        "JOB_STATE_EXPIRED": ResultType.EXPIRED,
+        "JOB_STATE_PARTIALLY_SUCCEEDED": ResultType.ERRORED,
+    },
+)
 STORAGE = "https://storage.googleapis.com"
 PART = 256 * 1024
 """How many bytes the connection gets at once."""
-NONCE, REQUESTS = f"{NAMED}nonce", f"{NAMED}requests"
+NONCE, REQUESTS = f"{files.NAMED}nonce", f"{files.NAMED}requests"
 """The labels of our jobs."""
 MOST_LISTED, MOST_PAGES = 100, 200
 LISTED_S = 60 * 24 * 3600.0
 """How old the jobs are at most that are listed. Results that old are of no use to a run any more."""
-CANCELLED, FAILED = "JOB_STATE_CANCELLED", "JOB_STATE_FAILED"
-LEFT = {
-    CANCELLED: ResultType.CANCELED,
-    "JOB_STATE_EXPIRED": ResultType.EXPIRED,
-    "JOB_STATE_PARTIALLY_SUCCEEDED": ResultType.ERRORED,
-    FAILED: ResultType.ERRORED,
-}
-"""What the requests are that a job in this state left without a line."""
-LOST = Failure(cause=Cause.STATUS, status=500, message="the job ended without a result of this request")
 
 
 class VertexBatches(ApiClient):
@@ -87,27 +71,24 @@ class VertexBatches(ApiClient):
 
         A project may have four jobs at once. The call for one more is refused with a status 429, and may be made later.
         """
-        folder, uri = folder_of(self._section, body.nonce), ""
+        folder, uri = files.folder_of(self._section, body.nonce), ""
         with tempfile.TemporaryFile() as spool:
-            async for name in written(body, spool, FORM, self._platform.translated):
+            async for name in files.written(VERTEX, body, spool, self._platform.translated):
                 uri = f"{folder}/{name}"
-                with before_create():
+                with files.before_create():
                     await self._upload(uri, spool)
         order = {
-            "displayName": f"{NAMED}{body.nonce}",
+            "displayName": f"{files.NAMED}{body.nonce}",
             "model": f"publishers/anthropic/models/{self._platform.model_id(body.model)}",
             "inputConfig": {"instancesFormat": "jsonl", "gcsSource": {"uris": [uri]}},
-            "outputConfig": {
-                "predictionsFormat": "jsonl",
-                "gcsDestination": {"outputUriPrefix": f"{folder}/results"},
-            },
+            "outputConfig": {"predictionsFormat": "jsonl", "gcsDestination": {"outputUriPrefix": f"{folder}/results"}},
             "labels": {NONCE: body.nonce, REQUESTS: str(body.requests)},
         }
-        return batch_of(*await self._post_json(self._jobs, order))
+        return batch_of((await self._post_json(self._jobs, order))[0])
 
     async def retrieve(self, batch_id: str) -> FiledBatch:
         """Ask for one batch. Raises AttemptError."""
-        return batch_of(*_read(await self._get(self._path_of(batch_id))))
+        return batch_of(_read(await self._get(f"{self._jobs}/{files.checked(batch_id)}"))[0])
 
     async def page(self, *, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:  # noqa: ARG002 - one page for all models
         """Ask for all jobs of this program in the project and the region, the newest first, on one page.
@@ -121,7 +102,7 @@ class VertexBatches(ApiClient):
         for _ in range(MOST_PAGES):
             told, headers = _read(await self._get(self._jobs, asked))
             answered_at = answered_at or server_time(headers)
-            batches += [batch_of(job, headers) for job in told.get("batchPredictionJobs") or ()]
+            batches += [batch_of(job) for job in told.get("batchPredictionJobs") or ()]
             asked["pageToken"] = told.get("nextPageToken")
             if not asked["pageToken"]:
                 batches.sort(key=lambda batch: batch.created_at, reverse=True)
@@ -131,7 +112,7 @@ class VertexBatches(ApiClient):
     async def cancel(self, batch_id: str) -> RemoteBatch:
         """Ask for a batch to be canceled; the batch ends some time later. May be repeated. Raises AttemptError."""
         try:
-            await self._post_json(f"{self._path_of(batch_id)}:cancel", {})
+            await self._post_json(f"{self._jobs}/{files.checked(batch_id)}:cancel", {})
         except AttemptError as error:
             if error.failure.status != 400:  # the job has ended already
                 raise
@@ -141,13 +122,13 @@ class VertexBatches(ApiClient):
         """Yield the results of a batch that has ended, and what became of requests without one. Raises AttemptError."""
         told = await self.retrieve(batch.batch_id)
         outputs = await self._files_in(told.output_uri)
-        async with aclosing(results_of(told, FORM, outputs, self._lines)) as results:
+        async with aclosing(files.results_of(VERTEX, told, outputs, self._lines)) as results:
             async for result in results:
                 yield result
 
     async def _files_in(self, folder: str) -> list[str]:
         """List the files with results. A job writes into a folder of its own, whose name nobody knows before."""
-        bucket, prefix = place_of(folder)
+        bucket, prefix = files.place_of(folder)
         found, asked = list[str](), {"prefix": f"{prefix}/", "maxResults": 1000}
         told, _ = _read(await self._get(f"{self._storage}/storage/v1/b/{_quoted(bucket)}/o", dict(asked)))
         for file in told.get("items") or ():
@@ -157,7 +138,7 @@ class VertexBatches(ApiClient):
         return found
 
     def _lines(self, uri: str) -> AsyncGenerator[bytes, None]:
-        bucket, key = place_of(uri)
+        bucket, key = files.place_of(uri)
         url = f"{self._storage}/storage/v1/b/{_quoted(bucket)}/o/{_quoted(key)}?alt=media"
         return lines_of(
             lambda: self._client.get(url, cast_to=object, stream=True, stream_cls=anthropic.AsyncStream[object]),
@@ -165,7 +146,7 @@ class VertexBatches(ApiClient):
         )
 
     async def _upload(self, uri: str, spool: IO[bytes]) -> None:
-        bucket, key = place_of(uri)
+        bucket, key = files.place_of(uri)
         url = f"{self._storage}/upload/storage/v1/b/{_quoted(bucket)}/o?uploadType=media&name={_quoted(key)}"
         size = spool.tell()
         within_s = self._timeout_s + size / SLOWEST_UPLOAD
@@ -187,38 +168,22 @@ class VertexBatches(ApiClient):
             )
         return _read(answer)
 
-    def _path_of(self, batch_id: str) -> str:
-        if not PLAIN_ID.fullmatch(batch_id):
-            raise not_found(f"no batch has the id {escape_control(batch_id)[:100]}")
-        return f"{self._jobs}/{batch_id}"
 
-
-def batch_of(job: Any, headers: Mapping[str, str]) -> FiledBatch:  # noqa: ARG001 - headers belong to every answer
+def batch_of(job: Any) -> FiledBatch:
     """Read a job. Raises AttemptError when the value is no job."""
     fields = fields_in(job)
-    batch_id, state = str(fields.get("name") or "").rpartition("/")[2], word_in(fields.get("state"))
-    created_at = _seconds(fields.get("createTime"))
-    if not PLAIN_ID.fullmatch(batch_id) or state is None or created_at is None:
-        raise malformed("the answer is no job: it has no name, no state or no date", None)
-    left, ended = LEFT.get(state), state == "JOB_STATE_SUCCEEDED" or state in LEFT
     labels, told = fields_in(fields.get("labels")), fields_in(fields.get("completionStats"))
-    succeeded = _number(told.get("successfulCount"))
     source = fields_in(fields_in(fields.get("inputConfig")).get("gcsSource")).get("uris")
     target = fields_in(fields_in(fields.get("outputConfig")).get("gcsDestination")).get("outputUriPrefix")
-    return FiledBatch(
-        batch_id=batch_id,
-        status="ended" if ended else "canceling" if state == "JOB_STATE_CANCELLING" else "in_progress",
-        counts=counts_of(
-            _number(labels.get(REQUESTS)), succeeded, _number(told.get("failedCount")), ended=ended, left=left
-        ),
-        created_at=created_at,
-        ended_at=_seconds(fields.get("endTime")) if ended else None,
+    return files.filed_batch(
+        VERTEX,
+        fields.get("name"),
+        fields.get("state"),
+        at=(_seconds(fields.get("createTime")), _seconds(fields.get("endTime"))),
+        counted=(_number(labels.get(REQUESTS)), _number(told.get("successfulCount")), _number(told.get("failedCount"))),
+        uris=(source[0] if isinstance(source, list) and source else "", target),
         nonce=word_in(labels.get(NONCE)),
-        input_uri=str(source[0]) if isinstance(source, list) and source else "",
-        output_uri=str(target or "").rstrip("/"),
-        completed=0 if succeeded is None and state == FAILED else succeeded,
-        left=left,
-        why=(failure_of(fields.get("error")) if state == FAILED else LOST) if left is ResultType.ERRORED else None,
+        why=files.failure_of(fields.get("error")),
     )
 
 

@@ -14,8 +14,6 @@ from batchrun.providers.anthropic.message_parsing import reply_of
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.reply import Cause, Failure
 
-MOST_PROBLEMS = 50_000
-"""The most problems of an input file that are read: a file has so many lines at most."""
 STATUSES = {
     **dict.fromkeys(("validating", "in_progress", "finalizing"), "in_progress"),
     "cancelling": "canceling",
@@ -85,6 +83,13 @@ def batch_of(value: Any, headers: Mapping[str, str]) -> StoredBatch:
     )
 
 
+def file_id_of(value: Any, headers: Mapping[str, str]) -> str:
+    """Read the id of a file. Raises AttemptError when the value is no file."""
+    if file_id := plain_id(fields_in(value).get("id")):
+        return file_id
+    raise malformed("the answer is no file: it has no id", request_id_in(headers))
+
+
 def result_from(line: bytes, message_in: Callable[[Any], Any]) -> BatchResult:
     """Read a line of an output file; a line that is no result becomes a result without a type.
 
@@ -123,7 +128,7 @@ def plain_id(value: Any) -> str | None:
 def _refusals(problems: Any) -> dict[int, Failure]:
     """Read what is wrong with an input file, by the line. Of several problems of a line the first counts."""
     refusals: dict[int, Failure] = {}
-    for problem in problems[:MOST_PROBLEMS] if isinstance(problems, list) else ():
+    for problem in problems if isinstance(problems, list) else ():
         fields = fields_in(problem)
         status = STATUS_OF_CODE.get(word_in(fields.get("code")) or "", 400)
         refusals.setdefault(count_in(fields.get("line")) or 0, _failure_of(fields, status))

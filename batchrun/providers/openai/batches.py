@@ -17,21 +17,21 @@ from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.batch_parsing import page_from
 from batchrun.providers.anthropic.batches import SLOWEST_UPLOAD
-from batchrun.providers.anthropic.client import answered_within, lower_headers, malformed, not_found, timeout_for
+from batchrun.providers.anthropic.client import answered_within, not_found, timeout_for
 from batchrun.providers.anthropic.downloads import lines_of
-from batchrun.providers.anthropic.json_values import fields_in, json_from, request_id_in
+from batchrun.providers.anthropic.json_values import json_from
 from batchrun.providers.openai.address import Address
 from batchrun.providers.openai.batch_parsing import (
     QUEUE_FULL,
     StoredBatch,
     batch_of,
+    file_id_of,
     left_out,
     plain_id,
     result_from,
 )
 from batchrun.providers.openai.client import OpenAIClient, sdk_errors_mapped
 from batchrun.providers.openai.dialect import Dialect
-from batchrun.providers.openai.headers import as_messages_headers
 from batchrun.reply import Cause, Failure
 
 BATCHES = "batches"
@@ -49,6 +49,7 @@ class OpenAIBatches(OpenAIClient):
     def __init__(self, address: Address, section: ProviderSection, *, timeout_s: float) -> None:
         super().__init__(address, timeout_s=timeout_s)
         self._dialect = Dialect.of(section, is_openais=address.is_openais)
+        self._endpoint = f"/v1/{self._dialect.path}"
 
     async def create(self, body: BatchBody) -> RemoteBatch:
         """Upload the requests of a batch and create the batch, once. Raises AttemptError, and OSError of the disk.
@@ -83,7 +84,7 @@ class OpenAIBatches(OpenAIClient):
         """
         after = f"&after={_checked(after_id)}" if after_id else ""
         answer = await self._get(f"{BATCHES}?limit={min(limit, MOST_LISTED)}{after}")
-        return page_from(answer.content, _headers_of(answer), batch_of)
+        return page_from(answer.content, answer.headers, batch_of)
 
     async def cancel(self, batch_id: str) -> RemoteBatch:
         """Ask for a batch to be canceled; the batch ends some time later. May be repeated. Raises AttemptError."""
@@ -114,10 +115,6 @@ class OpenAIBatches(OpenAIClient):
                 if result.request_id not in seen:
                     yield result
 
-    @property
-    def _endpoint(self) -> str:
-        return f"/v1/{self._dialect.path}"
-
     def _line_of(self, member: bytes) -> bytes:
         one = json.loads(member)
         asked = {"method": "POST", "url": self._endpoint, "body": self._dialect.body(one["params"])}
@@ -146,14 +143,9 @@ class OpenAIBatches(OpenAIClient):
                     answer = await self._client.files.with_raw_response.create(
                         file=(name, spool, "application/jsonl"), purpose="batch", timeout=timeout_for(within_s)
                     )
-            headers = _headers_of(answer.http_response)
-            file_id = plain_id(fields_in(json_from(answer.content, headers)).get("id"))
+            return file_id_of(json_from(answer.content, answer.headers), answer.headers)
         except AttemptError as error:
             raise AttemptError(error.failure, before_create=True) from error
-        if file_id is None:
-            no_file = malformed("the answer is no file: it has no id", request_id_in(headers))
-            raise AttemptError(no_file.failure, before_create=True)
-        return file_id
 
     async def _looked_at(self, batch: StoredBatch) -> StoredBatch:
         """Look at a new batch until the API begins with the batch or refuses it, or for a while. Raises AttemptError.
@@ -177,12 +169,7 @@ class OpenAIBatches(OpenAIClient):
 
 
 def _batch_in(answer: httpx2.Response) -> StoredBatch:
-    headers = _headers_of(answer)
-    return batch_of(json_from(answer.content, headers), headers)
-
-
-def _headers_of(answer: httpx2.Response) -> dict[str, str]:
-    return as_messages_headers(lower_headers(answer))
+    return batch_of(json_from(answer.content, answer.headers), answer.headers)
 
 
 def _checked(batch_id: str) -> str:

@@ -5,7 +5,6 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,48 +63,60 @@ class Body:
 
 @dataclass
 class Bench:
-    """A cloud and its client."""
+    """A cloud, and a client of it that all tests share: to make one takes boto3 a quarter of a second."""
 
     name: str
     clouds: Clouds
     section: ProviderSection
+    runner: asyncio.Runner
+    shared: BatchProvider | None = None
 
-    def run(self, scenario: Callable[[BatchProvider], Awaitable[Any]]) -> Any:
-        async def within() -> Any:
-            provider = factory_of(self.section).make_batches(timeout_s=20)
+    def run(self, scenario: Callable[[BatchProvider], Awaitable[Any]], **changes: Any) -> Any:
+        """Run a scenario with the client of the section, or with one of a changed section."""
+        return self.runner.run(self._within(scenario, changes))
+
+    async def _within(self, scenario: Callable[[BatchProvider], Awaitable[Any]], changes: dict[str, Any]) -> Any:
+        if changes:
+            provider = factory_of(self.section.model_copy(update=changes)).make_batches(timeout_s=20)
             try:
                 return await scenario(provider)
             finally:
                 await provider.close()
+        self.shared = self.shared or factory_of(self.section).make_batches(timeout_s=20)
+        return await scenario(self.shared)
 
-        return asyncio.run(within())
-
-    def failure(self, scenario: Callable[[BatchProvider], Awaitable[Any]]) -> AttemptError:
+    def failure(self, scenario: Callable[[BatchProvider], Awaitable[Any]], **changes: Any) -> AttemptError:
         with pytest.raises(AttemptError) as caught:
-            self.run(scenario)
+            self.run(scenario, **changes)
         return caught.value
 
     def ends(self, how: str) -> None:
+        """Let the next job end so, in Bedrock's words."""
         state = {"Stopped": "CANCELLED", "PartiallyCompleted": "PARTIALLY_SUCCEEDED"}
         word = how.partition(":")[0]
         vertex = how.replace(word, "JOB_STATE_" + state.get(word, word.upper()))
         self.clouds.ends.append(vertex if self.name == "vertex" else how)
 
 
-@pytest.fixture(params=SECTIONS)
-def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bench]:
-    clouds = Clouds()
-    with serving(clouds) as address:
+@pytest.fixture(scope="module", params=SECTIONS)
+def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    clouds, account = Clouds(), tmp_path_factory.mktemp("account") / "account.json"
+    with serving(clouds) as address, pytest.MonkeyPatch.context() as patch, asyncio.Runner() as runner:
         for name, value in AWS.items():
-            monkeypatch.setenv(name, value)
-        (tmp_path / "account.json").write_text(ACCOUNT.replace("http://there", address))
-        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "account.json"))
-        section = ProviderSection(**SECTIONS[request.param], base_url=address)
-        yield Bench(request.param, clouds, section)
-        assert clouds.unsigned == 0
+            patch.setenv(name, value)
+        account.write_text(google_account(address))
+        patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
+        bench = Bench(request.param, clouds, ProviderSection(**SECTIONS[request.param], base_url=address), runner)
+        yield bench
+        if bench.shared:
+            runner.run(bench.shared.close())
 
 
-ACCOUNT = google_account("http://there")
+@pytest.fixture
+def bench(kept: Bench) -> Iterator[Bench]:
+    kept.clouds.begin_anew()
+    yield kept
+    assert kept.clouds.unsigned == 0
 
 
 async def results(provider: BatchProvider, batch: RemoteBatch) -> list[BatchResult]:
@@ -154,13 +165,13 @@ def test_requests_go_up_in_the_form_of_the_cloud(bench: Bench) -> None:
     assert job.order[model].endswith("claude-haiku-4-5")
 
 
-@pytest.mark.parametrize("structured", [True, False])
-def test_a_tool_stands_in_for_a_schema_where_there_is_none(bench: Bench, structured: bool) -> None:
-    bench.section = bench.section.model_copy(update={"structured_output": structured})
-    found = bench.run(lambda provider: collected(provider, Body(more=FORMAT)))
-    asked = json.loads(bench.clouds.objects[next(iter(bench.clouds.objects))].splitlines()[0])
-    request = asked["modelInput" if bench.name == "bedrock" else "request"]
-    assert ("tools" in request, "output_config" in request) == (not structured, structured)
+def test_a_tool_stands_in_for_a_schema_where_there_is_none(bench: Bench) -> None:
+    unable = {"structured_output": False} if bench.name == "bedrock" else {}
+    found = bench.run(lambda provider: collected(provider, Body(more=FORMAT)), **unable)
+    key, data = next(iter(bench.clouds.objects.items()))
+    request = json.loads(data.splitlines()[0])["modelInput" if bench.name == "bedrock" else "request"]
+    assert ("tools" in request, "output_config" in request) == (True, False)
+    assert key.endswith("/by-tool.jsonl")
     assert {(json.loads(one.reply.text)["title"], one.reply.tool_input) for one in found} == {("a title", None)}
 
 
@@ -219,8 +230,7 @@ def test_too_few_requests_are_refused_in_words(bench: Bench) -> None:
         error = bench.failure(lambda provider: provider.create(Body(requests=99)))
         assert "at least 100 requests, and this one has 99" in error.failure.message
         assert (error.before_create, after_create(error.failure), bench.clouds.objects) == (True, Creation.STOP, {})
-        bench.section = bench.section.model_copy(update={"role": None})
-        assert kind_of(bench.failure(lambda one: one.create(Body())).failure) is FailureKind.MISCONFIGURED
+        assert kind_of(bench.failure(lambda one: one.create(Body()), role=None).failure) is FailureKind.MISCONFIGURED
 
 
 @pytest.mark.parametrize(
@@ -311,8 +321,7 @@ def test_ids_that_are_none_are_never_asked_for(bench: Bench) -> None:
 
 
 def test_nobody_there_is_no_doubt(bench: Bench) -> None:
-    bench.section = bench.section.model_copy(update={"base_url": "http://127.0.0.1:1"})
-    error = bench.failure(lambda provider: provider.create(Body()))
+    error = bench.failure(lambda provider: provider.create(Body()), base_url="http://127.0.0.1:1")
     assert (error.before_create, error.failure.cause) == (True, Cause.UNREACHABLE)
 
 

@@ -16,7 +16,7 @@ from contract_streams import events_of, framed, server_sent
 from contract_wires import GOOGLE_TOKEN, SECRET, Refusal, Wire
 
 CASE = re.compile(r"case=([^;]+);")
-BOMB, FLOOD = 100_000_000, 50
+BOMB, FLOOD = 40_000_000, 34
 """How much white space stands before a good answer: in bytes before compression, and in megabytes as they are."""
 ELSEWHERE = "/elsewhere"
 

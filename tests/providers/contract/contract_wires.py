@@ -32,6 +32,8 @@ class Wire:
     environment: Mapping[str, str]
     secrets: tuple[str, ...]
     """What may stand in no message, whoever says it."""
+    key_variable: str | None = None
+    """The variable that has the key, where there is one."""
     proof: tuple[str, str]
     """A header that a request proves itself with, and what the header has in it."""
     path: str
@@ -110,6 +112,7 @@ ANTHROPIC = Wire(
     name="anthropic",
     section={"type": "anthropic"},
     environment={"ANTHROPIC_API_KEY": KEY},
+    key_variable="ANTHROPIC_API_KEY",
     secrets=(KEY,),
     proof=("authorization", f"Bearer {KEY}"),
     path="/v1/messages",
@@ -174,6 +177,7 @@ FOUNDRY = Wire(
     name="foundry",
     section={"type": "foundry"},
     environment={"ANTHROPIC_FOUNDRY_API_KEY": FOUNDRY_KEY},
+    key_variable="ANTHROPIC_FOUNDRY_API_KEY",
     secrets=(FOUNDRY_KEY,),
     proof=("api-key", FOUNDRY_KEY),
     path="/v1/messages",
@@ -275,6 +279,8 @@ OPENAI_REFUSALS = {
 }
 OPENAI_LIMITS = {"x-ratelimit-limit-requests": "500", "x-ratelimit-remaining-requests": "499"}
 OPENAI_KEY = "sk-proj-contract-0123456789abcdefghij"
+UNSENT = "sk-proj-of-openai-alone-0123456789"
+"""The usual key of OpenAI, which goes to no address that a file names."""
 GPT = "gpt-5.5"
 
 
@@ -333,9 +339,10 @@ def response(end: End, counted: bool) -> dict[str, Any]:
 
 CHAT = Wire(
     name="openai",
-    section={"type": "openai"},
-    environment={"OPENAI_API_KEY": OPENAI_KEY},
-    secrets=(OPENAI_KEY,),
+    section={"type": "openai", "api_key_env": "GATEWAY_KEY"},
+    environment={"GATEWAY_KEY": OPENAI_KEY, "OPENAI_API_KEY": UNSENT},
+    key_variable="GATEWAY_KEY",
+    secrets=(OPENAI_KEY, UNSENT),
     proof=("authorization", f"Bearer {OPENAI_KEY}"),
     path="/chat/completions",
     suffix="/v1",
@@ -347,9 +354,10 @@ CHAT = Wire(
 )
 RESPONSES = Wire(
     name="openai-responses",
-    section={"type": "openai", "api": "responses"},
-    environment={"OPENAI_API_KEY": OPENAI_KEY},
-    secrets=(OPENAI_KEY,),
+    section={"type": "openai", "api": "responses", "api_key_env": "GATEWAY_KEY"},
+    environment={"GATEWAY_KEY": OPENAI_KEY, "OPENAI_API_KEY": UNSENT},
+    key_variable="GATEWAY_KEY",
+    secrets=(OPENAI_KEY, UNSENT),
     proof=("authorization", f"Bearer {OPENAI_KEY}"),
     path="/responses",
     suffix="/v1",

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 import pytest
 from contract_run import Outcomes, environment_of, factory_at, is_never_sent, outcomes_of
 from contract_server import ELSEWHERE
-from contract_wires import ANSWER, WIRES, Wire
+from contract_wires import ANSWER, UNSENT, WIRES, Wire
 
 from batchrun.errors import EnvironmentProblem
 from batchrun.execution.retry_policy import FailureKind, kind_of
 from batchrun.masking import without_secrets
 from batchrun.reply import Cause, Failure, ReportedLimit, Usage
-
-BUILT = ["anthropic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ ENDS = {"end": "end_turn", "max tokens": "max_tokens", "refusal": "refusal", "to
 OUTCOMES: dict[str, Outcomes] = {}
 
 
-@pytest.fixture(scope="module", params=BUILT)
+@pytest.fixture(scope="module", params=WIRES)
 def wire(request: pytest.FixtureRequest) -> Wire:
     return WIRES[request.param]
 
@@ -196,11 +194,11 @@ def test_no_credential_is_ever_shown(wire: Wire, outcomes: Outcomes) -> None:
 
 
 def test_another_variable_may_have_the_key(wire: Wire) -> None:
-    ((name, value),) = wire.environment.items() if len(wire.environment) == 1 else [("", "")]
-    if not name:
+    if wire.key_variable is None:
         return
+    value = "gateway-key-0123456789abcdef"
     with environment_of(wire) as patch:
-        patch.delenv(name)
+        patch.delenv(wire.key_variable)
         patch.setenv("CONTRACT_KEY", value)
         factory = factory_at(wire, "http://127.0.0.1:1", api_key_env="CONTRACT_KEY")
         factory.check()
@@ -210,7 +208,11 @@ def test_another_variable_may_have_the_key(wire: Wire) -> None:
 
 
 def test_the_usual_key_never_goes_where_another_one_is_named(wire: Wire) -> None:
-    if len(wire.environment) != 1:
+    if wire.key_variable is None:
         return
     with environment_of(wire), pytest.raises(EnvironmentProblem, match="CONTRACT_KEY"):
         factory_at(wire, "http://127.0.0.1:1", api_key_env="CONTRACT_KEY").check()
+
+
+def test_the_key_of_openai_goes_to_no_address_of_a_file(outcomes: Outcomes) -> None:
+    assert [one for seen in outcomes.seen.values() for one in seen if UNSENT in str(one)] == []

@@ -14,7 +14,7 @@ from contract_wires import WIRES, Wire
 from batchrun.execution.retry_policy import FailureKind, kind_of
 
 FOLDER = Path(__file__).parent.parent / "recordings"
-BUILT = {"messages": "anthropic"}
+BUILT = {"messages": "anthropic", "chat": "openai", "responses": "openai-responses"}
 """The type of provider that asks for an answer, by the first word of the name of a recording."""
 END, CUT, TOOL = "end_turn", "max_tokens", "tool_use"
 KINDS = FailureKind

@@ -1,16 +1,20 @@
-"""The providers that a job, or the project here, can ask."""
+"""The providers that a job, or the project here, can ask, and what is known of each before it is asked."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchrun.errors import UsageProblem
+from batchrun.errors import BatchrunError, UsageProblem
 from batchrun.job.load import JobFile
 from batchrun.job.problems import JobFileError, did_you_mean
 from batchrun.job.project import read_project
 from batchrun.job.project_root import root_here
 from batchrun.job.provider_sections import TYPES, ProviderSection
 from batchrun.job.providers import Providers
+from batchrun.providers.anthropic.credential import Finding
+from batchrun.providers.anthropic.endpoint import Endpoint
+from batchrun.providers.credentials import credential_of
+from batchrun.providers.factories import factory_of
 from batchrun.workflow.job_models import common_prices, prices_of, utc_today
 
 
@@ -22,6 +26,28 @@ class Configured:
     section: ProviderSection
     models: Sequence[str]
     """The engine names of the models that a job may ask there, in order; none without a job."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The way to a provider, as far as the way is known before anything is sent."""
+
+    endpoint: Endpoint | None = None
+    problem: BatchrunError | None = None
+    """Why the provider cannot be asked. None if nothing is known to be in the way."""
+    credential: Sequence[Finding] = ()
+
+
+def access_to(section: ProviderSection) -> Access:
+    """Look at the address, the credential and the extra that a provider needs."""
+    endpoint = None
+    try:
+        factory = factory_of(section)
+        endpoint = factory.endpoint()
+        factory.check()
+    except BatchrunError as problem:
+        return Access(endpoint, problem)
+    return Access(endpoint, None, credential_of(section, is_default_address=endpoint.is_default))
 
 
 def providers_of(job: JobFile | None) -> Providers:
@@ -36,15 +62,15 @@ def providers_of(job: JobFile | None) -> Providers:
     return common_prices(today=utc_today()).known_to(project.spec.providers_of(None, {})).providers
 
 
-def configured(providers: Providers, job: JobFile | None) -> list[Configured]:
-    """List the default provider first, then those of the job's models, and all that have a section."""
+def configured(providers: Providers, job: JobFile | None, also: Iterable[str] = ()) -> list[Configured]:
+    """List the default provider first, then those of the job's models, all that have a section, and others by name."""
     asked = dict.fromkeys(
         [job.spec.model.name, *job.spec.model.fallbacks, *(job.spec.tune.models or ())] if job else ()
     )
     whose = {model: providers.split(model)[0] for model in asked}
     return [
         Configured(name, providers.section(name), [model for model in whose if whose[model] == name])
-        for name in dict.fromkeys([providers.default, *whose.values(), *providers.sections])
+        for name in dict.fromkeys([providers.default, *whose.values(), *providers.sections, *also])
     ]
 
 

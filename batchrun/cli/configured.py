@@ -19,16 +19,6 @@ from batchrun.workflow.job_models import common_prices, prices_of, utc_today
 
 
 @dataclass(frozen=True, slots=True)
-class Configured:
-    """A provider by its name."""
-
-    name: str
-    section: ProviderSection
-    models: Sequence[str]
-    """The engine names of the models that a job may ask there, in order; none without a job."""
-
-
-@dataclass(frozen=True, slots=True)
 class Access:
     """The way to a provider, as far as the way is known before anything is sent."""
 
@@ -62,16 +52,16 @@ def providers_of(job: JobFile | None) -> Providers:
     return common_prices(today=utc_today()).known_to(project.spec.providers_of(None, {})).providers
 
 
-def configured(providers: Providers, job: JobFile | None, also: Iterable[str] = ()) -> list[Configured]:
-    """List the default provider first, then those of the job's models, all that have a section, and others by name."""
-    asked = dict.fromkeys(
-        [job.spec.model.name, *job.spec.model.fallbacks, *(job.spec.tune.models or ())] if job else ()
-    )
-    whose = {model: providers.split(model)[0] for model in asked}
-    return [
-        Configured(name, providers.section(name), [model for model in whose if whose[model] == name])
-        for name in dict.fromkeys([providers.default, *whose.values(), *providers.sections, *also])
-    ]
+def configured(providers: Providers, job: JobFile | None) -> dict[str, list[str]]:
+    """Return the engine names of the models that a job may ask, by the name of their provider.
+
+    The default provider is first, then those of the models, and then all others that have a section.
+    """
+    found: dict[str, list[str]] = {providers.default: []}
+    asked = [job.spec.model.name, *job.spec.model.fallbacks, *(job.spec.tune.models or ())] if job else []
+    for model in dict.fromkeys(asked):
+        found.setdefault(providers.split(model)[0], []).append(model)
+    return found | {name: [] for name in providers.sections if name not in found}
 
 
 def refuse_unknown(providers: Providers, wanted: Iterable[str]) -> None:

@@ -103,7 +103,7 @@ def api(subject: Subject) -> Iterator[Check]:
         why = "--offline" if subject.offline else "something above is broken"
         yield Check("api", Verdict.SKIPPED, f"not asked for clock, models and limits: {why}")
         return
-    names, learned = subject.asked[ANTHROPIC].models, None
+    names, learned = subject.asked[ANTHROPIC], None
     with suppress(BatchrunError), Ledger.read(subject.ledger) as ledger:  # the check of the ledger tells what is wrong
         recent = [] if subject.chain else recent_models(ledger, runs=RECENT_RUNS, most=MOST_MODELS)
         names = names or [name for name in recent if subject.providers.split(name)[0] == ANTHROPIC]

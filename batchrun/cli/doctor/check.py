@@ -1,13 +1,13 @@
 """What is checked, and the result of a check."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
 
 from batchrun.catalog.price_table import PriceTable
-from batchrun.cli.configured import Configured, configured
+from batchrun.cli.configured import configured
 from batchrun.cli.find_run import place_of
 from batchrun.errors import BatchrunError, Busy
 from batchrun.estimation.text_class import TextClass
@@ -59,11 +59,14 @@ class Subject:
     """The names of the checks that found something broken."""
 
     @property
-    def asked(self) -> Mapping[str, Configured]:
-        """The providers that are asked: those that the person names, those of the job's models, or the default."""
-        found = {one.name: one for one in configured(self.providers, self.job if self.chain else None, self.wanted)}
-        names = self.wanted or [name for name in found if found[name].models] or [self.providers.default]
-        return {name: found[name] for name in names}
+    def asked(self) -> Mapping[str, Sequence[str]]:
+        """The providers that are asked, with the engine names of the job's models there.
+
+        They are those that the person names, those of the job's models, or the default.
+        """
+        found = configured(self.providers, self.job if self.chain else None)
+        names = self.wanted or [name for name, models in found.items() if models] or [self.providers.default]
+        return {name: found.get(name, []) for name in names}
 
     @property
     def ledger(self) -> Path:

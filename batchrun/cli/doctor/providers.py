@@ -2,9 +2,9 @@
 
 import asyncio
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from batchrun.cli.configured import Configured, access_to
+from batchrun.cli.configured import access_to
 from batchrun.cli.doctor.api import findings_of, mend
 from batchrun.cli.doctor.check import Check, Subject, Verdict
 from batchrun.execution.failure_messages import fatal_problem
@@ -25,14 +25,15 @@ NO_MODEL = "batchrun-doctor"
 
 def providers(subject: Subject) -> Iterator[Check]:
     """Check the way to each provider, and ask each about the models of the job there."""
-    for name, provider in subject.asked.items():
+    for name, models in subject.asked.items():
         if name != ANTHROPIC:
-            yield from check_provider(provider, subject)
+            yield from check_provider(name, models, subject)
 
 
-def check_provider(provider: Configured, subject: Subject) -> Iterator[Check]:
+def check_provider(name: str, models: Sequence[str], subject: Subject) -> Iterator[Check]:
     """Check one provider. What is said of a failure is the same as in a run, with what mends the failure here."""
-    name, section, access = provider.name, provider.section, access_to(provider.section)
+    section = subject.providers.section(name)
+    access = access_to(section)
     if access.endpoint:
         yield Check(name, Verdict.OK, f"{section.type} at {access.endpoint.words}")
     if problem := access.problem:
@@ -42,7 +43,7 @@ def check_provider(provider: Configured, subject: Subject) -> Iterator[Check]:
     if subject.offline:
         yield Check(name, Verdict.SKIPPED, "not asked: --offline")
         return
-    for model in provider.models or [""]:
+    for model in models or [""]:
         there = subject.providers.split(model)[1] or NO_MODEL
         failure = asyncio.run(free_call(factory_of(section), section, there))
         yield judged(model, failure, name, section)

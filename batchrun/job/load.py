@@ -146,9 +146,8 @@ def _loaded(text: TomlText, root: Path, *, note: str | None) -> JobFile:
         problems.extend(wrong)
     if problems or prompt.user is None:
         raise JobFileError(problems, file=text.file)
-    providers = project.spec.providers_of(
-        spec.provider if "provider" in spec.model_fields_set else None, spec.providers
-    )
+    own = spec.provider if "provider" in spec.model_fields_set else None
+    providers = project.spec.providers_of(own, spec.providers)
     return JobFile(
         spec=_qualified(_with_models(spec, choice), providers.qualified),
         path=path,

@@ -75,14 +75,24 @@ async def free_call(factory: Factory, section: ProviderSection, there: str) -> F
     return None
 
 
+def is_about_no_model(failure: Failure) -> bool:
+    """Whether a failure says that there is no such model as was made up. A page of another server does not."""
+    said = failure.message.lower()
+    return kind_of(failure) is FailureKind.NOT_FOUND and (NO_MODEL in said or "deployment" in said)
+
+
 def judged(model: str, failure: Failure | None, name: str, section: ProviderSection) -> Check:
     """Say what the answer of a free call means, and what mends a provider that refuses the call or is not there."""
     kind, about = failure and kind_of(failure), f" for {model}" if model else ""
-    if failure is None or kind is FailureKind.REJECTED or (kind is FailureKind.NOT_FOUND and not model):
+    if failure is None or kind is FailureKind.REJECTED or (not model and is_about_no_model(failure)):
         return Check(name, Verdict.OK, f"it answers{about}, and takes the credential")
     if kind is FailureKind.LATER:
         return Check(name, Verdict.WARNING, f"it answers{about}, and asks to be asked later: {failure.message}")
-    otherwise = f"curl -sSI {shlex.quote(factory_of(section).endpoint().base_url)}"
+    address = factory_of(section).endpoint().base_url
+    otherwise = f"curl -sSI {shlex.quote(address)}"
+    if kind is FailureKind.NOT_FOUND and not model:
+        words = f"something answers at {address}, but not as an API of type {section.type} does: {failure.message}"
+        return Check(name, Verdict.WARNING, words, f"see whether base_url in [providers.{name}] is right")
     if kind is FailureKind.NOT_FOUND:
         otherwise = f"name a model that is there; a deployment has its row of prices in [providers.{name}] models"
     return Check(name, Verdict.BROKEN, str(fatal_problem(failure)), mend(failure, section, otherwise))

@@ -122,6 +122,12 @@ def test_each_provider_of_a_job_is_asked(
         assert {one["name"] for one in alone.json["checks"]} == {"prices", "gate"}
         assert alone.json["checks"][-1]["words"] == "it answers, and takes the credential"
         assert not any(GATE_KEY in said for said in (ran.out, alone.out))
+        project_says(project, GATE.format(f"{there.base_url}/elsewhere"))
+        (elsewhere,) = batchrun("doctor --provider gate --json").json["checks"][-1:]
+        assert (elsewhere["verdict"], elsewhere["fix"]) == (
+            "warning",
+            "see whether base_url in [providers.gate] is right",
+        )
         assert "attempts" not in there.simulator.__dict__, "nothing was billed"
     gone = batchrun("doctor --provider gate --json")
     assert gone.code == ExitCode.ENVIRONMENT

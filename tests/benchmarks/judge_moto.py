@@ -8,12 +8,12 @@ signed with another secret is refused with 403.
 """
 
 import asyncio
-import json
 import os
+import subprocess
 import sys
 
 import boto3
-from _judge_servers import free_port, serving, wanted
+from _judge_servers import HERE, free_port, serving, wanted
 
 from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import AttemptError
@@ -41,13 +41,12 @@ def new_user(address: str) -> tuple[str, str]:
     return key["AccessKeyId"], key["SecretAccessKey"]
 
 
-async def asked(address: str, max_tokens: int) -> Failure:
+async def asked(address: str) -> Failure:
     """Send a request, which cannot succeed."""
     section = ProviderSection.model_validate({"type": "bedrock", "region": REGION, "base_url": address})
     provider = factory_of(section).make(concurrency=1, timeout_s=20)
-    request = Request.of({**json.loads(REQUEST.body), "max_tokens": max_tokens})
     try:
-        reply = await provider.send(request)
+        reply = await provider.send(REQUEST)
     except AttemptError as error:
         return error.failure
     finally:
@@ -56,19 +55,24 @@ async def asked(address: str, max_tokens: int) -> Failure:
 
 
 def main() -> None:
+    if len(sys.argv) == 2:  # in a process of its own, because the SDK keeps credentials for as long as a process lasts
+        failure = asyncio.run(asked(sys.argv[1]))
+        print(failure.cause, failure.name, failure.message[:120])
+        return
     address = f"http://127.0.0.1:{(port := free_port())}"
     command = [wanted("JUDGE_MOTO", "moto_server"), "-H", "127.0.0.1", "-p", str(port)]
     good = True
-    with serving(command, address, "/", INITIAL_NO_AUTH_ACTION_COUNT=str(UNSIGNED_CALLS)):
+    with serving(command, address, "/moto-api/", INITIAL_NO_AUTH_ACTION_COUNT=str(UNSIGNED_CALLS)):
         key, secret = new_user(address)
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_BEARER_TOKEN_BEDROCK"):
-            os.environ.pop(name, None)
-        os.environ["AWS_ACCESS_KEY_ID"] = key
+        env = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        env |= {"AWS_ACCESS_KEY_ID": key, "PYTHONPATH": str(HERE.parent.parent)}
         for words, said, cause in (("right", secret, Cause.MALFORMED), ("wrong", "x" * 40, Cause.STATUS)):
-            os.environ["AWS_SECRET_ACCESS_KEY"] = said
-            failure = asyncio.run(asked(address, 50))
-            good &= failure.cause is cause and secret not in repr(failure)
-            print(f"signed with the {words} secret: {failure.name}, {failure.message[:120]}")
+            own = [sys.executable, __file__, address]
+            asking = subprocess.run(
+                own, env={**env, "AWS_SECRET_ACCESS_KEY": said}, capture_output=True, text=True, check=False
+            )
+            good &= asking.stdout.startswith(cause) and said not in asking.stdout + asking.stderr
+            print(f"signed with the {words} secret: {asking.stdout}{asking.stderr}", end="")
     sys.exit(not good)
 
 

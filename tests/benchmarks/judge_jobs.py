@@ -67,8 +67,9 @@ class Case:
     exit_codes: tuple[int, ...] = (0,)
 
 
-KEYED = {"OPENAI_API_KEY": LITELLM_KEY, "ANTHROPIC_API_KEY": LITELLM_KEY, "GATEWAY_KEY": LITELLM_KEY}
+KEYED = {"ANTHROPIC_API_KEY": LITELLM_KEY, "GATEWAY_KEY": LITELLM_KEY}
 OWN = f"free = true\ncontext_window = {CONTEXT // 2}"
+GATEWAY = OWN + '\napi_key_env = "GATEWAY_KEY"'
 CASES = {
     "llama.cpp, chat": Case(server="llama_server", model="tiny", provider=OWN),
     "llama.cpp, responses": Case(server="llama_server", model="tiny", provider=OWN + '\napi = "responses"'),
@@ -86,7 +87,7 @@ CASES = {
         server="llama_cpp_python", model="tiny", provider=OWN + "\nstructured_output = false"
     ),
     "llama-cpp-python, schema": Case(server="llama_cpp_python", model="tiny", provider=OWN, exit_codes=(1, 5)),
-    "LiteLLM, chat, llama": Case(server="litellm", model="llama", provider=OWN, environment=KEYED),
+    "LiteLLM, chat, llama": Case(server="litellm", model="llama", provider=GATEWAY, environment=KEYED),
     "LiteLLM, chat, simulator, tool": Case(
         server="litellm",
         model="claude-haiku-5-5",
@@ -114,25 +115,27 @@ CASES = {
         environment=KEYED,
         exit_codes=(1, 2, 3, 5),
     ),
-    "LiteLLM, chat, budget": Case(server="litellm", model="spent", provider=OWN, environment=KEYED, exit_codes=(4,)),
+    "LiteLLM, chat, budget": Case(
+        server="litellm", model="spent", provider=GATEWAY, environment=KEYED, exit_codes=(4,)
+    ),
     "LiteLLM, chat, 429 for ever": Case(
         server="litellm",
         model="mock-429",
-        provider=OWN,
+        provider=GATEWAY,
         environment=KEYED,
         exit_codes=(1, 5, 124),
     ),
     "LiteLLM, chat, nobody behind": Case(
-        server="litellm", model="dead", provider=OWN, environment=KEYED, exit_codes=(1, 5)
+        server="litellm", model="dead", provider=GATEWAY, environment=KEYED, exit_codes=(1, 5)
     ),
     "LiteLLM, chat, unknown model": Case(
-        server="litellm", model="nobody", provider=OWN, environment=KEYED, exit_codes=(1, 5)
+        server="litellm", model="nobody", provider=GATEWAY, environment=KEYED, exit_codes=(1, 5)
     ),
     "LiteLLM, chat, bad key": Case(
         server="litellm",
         model="mock",
-        provider=OWN,
-        environment={"OPENAI_API_KEY": "sk-nobody-0123456789"},
+        provider=GATEWAY,
+        environment={"GATEWAY_KEY": "sk-nobody-0123456789"},
         exit_codes=(1, 5),
     ),
 }

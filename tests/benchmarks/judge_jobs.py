@@ -72,7 +72,9 @@ OWN = f"free = true\ncontext_window = {CONTEXT // 2}"
 GATEWAY = OWN + '\napi_key_env = "GATEWAY_KEY"'
 CASES = {
     "llama.cpp, chat": Case(server="llama_server", model="tiny", provider=OWN),
-    "llama.cpp, responses": Case(server="llama_server", model="tiny", provider=OWN + '\napi = "responses"'),
+    "llama.cpp, responses": Case(  # there the schema is not kept to
+        server="llama_server", model="tiny", provider=OWN + '\napi = "responses"', exit_codes=(1, 4)
+    ),
     "llama.cpp, messages": Case(
         server="llama_server",
         type="anthropic",
@@ -80,7 +82,7 @@ CASES = {
         model="tiny",
         provider=OWN,
         environment={"ANTHROPIC_API_KEY": "any-key-at-all"},
-        exit_codes=(1,),  # there the schema is not kept to
+        exit_codes=(1, 4),  # nor here
     ),
     "llama.cpp, xml": Case(server="llama_server", model="tiny", provider=OWN, output='mode = "xml"', exit_codes=(1,)),
     "llama-cpp-python, tool": Case(
@@ -129,14 +131,14 @@ CASES = {
         server="litellm", model="dead", provider=GATEWAY, environment=KEYED, exit_codes=(1, 5)
     ),
     "LiteLLM, chat, unknown model": Case(
-        server="litellm", model="nobody", provider=GATEWAY, environment=KEYED, exit_codes=(1, 5)
+        server="litellm", model="nobody", provider=GATEWAY, environment=KEYED, exit_codes=(4,)
     ),
     "LiteLLM, chat, bad key": Case(
         server="litellm",
         model="mock",
         provider=GATEWAY,
         environment={"GATEWAY_KEY": "sk-nobody-0123456789"},
-        exit_codes=(1, 5),
+        exit_codes=(4,),
     ),
 }
 SECONDS = 300

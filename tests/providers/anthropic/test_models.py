@@ -93,7 +93,7 @@ def from_server(
 def test_every_priced_model_is_as_the_table_says() -> None:
     async def run() -> dict[str, ModelLife | Failure]:
         async with SimulatorServer(Simulator(PROFILES["calm"])) as server:
-            return {name: await asked(server.base_url, name) for name in PRICES.prices}
+            return {name: await asked(server.base_url, name) for name in PRICES.prices if name.startswith("claude-")}
 
     for name, life in asyncio.run(run()).items():
         price = PRICES.model(name)

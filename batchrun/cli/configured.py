@@ -1,15 +1,16 @@
 """The providers that a job, or the project here, can ask, and what is known of each before it is asked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchrun.catalog.price_table import PriceTable
 from batchrun.errors import BatchrunError, UsageProblem
 from batchrun.job.load import JobFile
-from batchrun.job.problems import JobFileError, did_you_mean
+from batchrun.job.problems import JobFileError
 from batchrun.job.project import read_project
 from batchrun.job.project_root import root_here
-from batchrun.job.provider_sections import TYPES, ProviderSection
+from batchrun.job.provider_sections import ProviderSection
 from batchrun.job.providers import Providers
 from batchrun.providers.anthropic.credential import Finding
 from batchrun.providers.anthropic.endpoint import Endpoint
@@ -40,16 +41,19 @@ def access_to(section: ProviderSection) -> Access:
     return Access(endpoint, None, credential_of(section, is_default_address=endpoint.is_default))
 
 
-def providers_of(job: JobFile | None) -> Providers:
-    """Return the providers of a job, or of the project here. Raises UsageProblem if a file cannot be used."""
+def table_of(job: JobFile | None) -> PriceTable:
+    """Return the prices of a job, or of the project here, which know the providers.
+
+    Raises UsageProblem if a file cannot be used.
+    """
     if job:
-        return prices_of(job, today=utc_today()).providers
+        return prices_of(job, today=utc_today())
     project = read_project(root_here(Path.cwd()))
     if project.problems:
         raise JobFileError(project.problems, file=project.problems[0].file)
     if project.unreadable:
         raise UsageProblem(f"{project.path} {project.unreadable}.", hint="correct the file, or name a job file")
-    return common_prices(today=utc_today()).known_to(project.spec.providers_of(None, {})).providers
+    return common_prices(today=utc_today()).known_to(project.spec.providers_of(None, {}))
 
 
 def configured(providers: Providers, job: JobFile | None) -> dict[str, list[str]]:
@@ -62,12 +66,3 @@ def configured(providers: Providers, job: JobFile | None) -> dict[str, list[str]
     for model in dict.fromkeys(asked):
         found.setdefault(providers.split(model)[0], []).append(model)
     return found | {name: [] for name in providers.sections if name not in found}
-
-
-def refuse_unknown(providers: Providers, wanted: Iterable[str]) -> None:
-    """Raise UsageProblem for a name that is no provider's."""
-    for name in wanted:
-        if name not in (known := {*providers.sections, *TYPES}):
-            close = did_you_mean(name, known)
-            meant = f"did you mean {close}? " if close else ""
-            raise UsageProblem(f'there is no provider "{name}".', hint=f"{meant}see them: batchrun providers")

@@ -236,6 +236,6 @@ def test_another_type_under_the_same_name_is_another_request(tmp_path):
 
 
 def test_a_provider_that_is_gone_is_said_to_be_gone():
-    with pytest.raises(UsageProblem, match='no provider "home" any more') as raised:
+    with pytest.raises(UsageProblem, match='there is no provider "home"') as raised:
         Providers().section("home")
-    assert raised.value.hint == "put [providers.home] back into the job file, or into batchrun.toml"
+    assert "an open batch needs the section [providers.home] that it had" in raised.value.hint

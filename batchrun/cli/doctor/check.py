@@ -54,9 +54,13 @@ class Subject:
     """The kinds of documents that are sent as the files that they are."""
     wanted: Collection[str] = ()
     """The providers that the person names; none for those of the job, or for the default."""
-    providers: Providers = field(default_factory=Providers)
     broken: set[str] = field(default_factory=set)
     """The names of the checks that found something broken."""
+
+    @property
+    def providers(self) -> Providers:
+        """Who may answer."""
+        return self.prices.providers if self.prices else Providers()
 
     @property
     def asked(self) -> Mapping[str, Sequence[str]]:

@@ -139,3 +139,20 @@ def test_a_job_without_the_usual_api_needs_no_key_of_it(
         ran = batchrun("doctor jobs/trial.toml --json")
         assert [one for one in ran.json["checks"] if one["verdict"] == "broken"] == []
         assert not {"api", "credential", "address"} & {one["name"] for one in ran.json["checks"]}
+
+
+def test_a_server_that_wants_a_key_is_told_by_the_section(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The usual key is for the usual address: a `base_url` in a file may be anybody's."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    project_says(project, f'[provider]\nbase_url = "{api.base_url}"\n')
+    checks = {one["name"]: one for one in batchrun("doctor --json").json["checks"]}
+    assert checks["credential"]["words"] == "none: no `api_key_env` names a variable"
+    assert checks["api"]["words"].startswith("the API refused the key")
+    assert checks["api"]["fix"] == 'name the variable that has the key: api_key_env = "NAME"'
+    project.documents(1)
+    project.job()
+    ran = batchrun("submit jobs/trial.toml")
+    assert ran.code == ExitCode.ENVIRONMENT
+    assert 'name the variable with its key there: api_key_env = "NAME"' in " ".join(ran.err.split())

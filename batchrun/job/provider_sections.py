@@ -33,6 +33,7 @@ MOST_HEADERS = 20
 _OF_THE_CONNECTION = {"host", "content-length", "content-encoding", "transfer-encoding", "connection"}
 """The headers that the client itself writes. A second one would spoil every request."""
 _PRINTED = re.compile(r"[!-~]+")
+_DOMAINS: dict[ProviderType, str] = {"openai": ".openai.com", ANTHROPIC: ".anthropic.com"}
 
 
 def _address(text: str) -> str:
@@ -59,8 +60,12 @@ def _harmless(headers: dict[str, str]) -> dict[str, str]:
 
 def is_openais(address: str) -> bool:
     """Whether an address is OpenAI's own, in any region."""
+    return _is_in(_DOMAINS["openai"], address)
+
+
+def _is_in(domain: str, address: str) -> bool:
     parts = urlsplit(address)
-    return parts.scheme == "https" and f".{parts.hostname}".endswith(".openai.com")
+    return parts.scheme == "https" and f".{parts.hostname}".endswith(domain)
 
 
 class ProviderSection(Table):
@@ -83,7 +88,7 @@ class ProviderSection(Table):
     headers: Annotated[dict[str, str], AfterValidator(_harmless)] = Field(default_factory=dict)
     """Headers that go with every request; none of them may carry a credential."""
     api_key_env: Annotated[str, AfterValidator(matching(VARIABLE.fullmatch, "a variable's name"))] | None = None
-    """The environment variable with the key, if it is not the usual one."""
+    """The environment variable with the key, if it is not the usual one, which goes to no other server than its own."""
     api: Literal["chat", "responses"] = "chat"
     """Which API of OpenAI is spoken: Chat Completions, which other servers speak too, or Responses."""
     free: bool = False
@@ -102,6 +107,12 @@ class ProviderSection(Table):
     role: Text | None = None
     """The ARN of the IAM role by which Bedrock reads and writes the bucket."""
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether a `base_url` leads to another server than Anthropic's or OpenAI's own, which gets no usual key."""
+        domain = _DOMAINS.get(self.type)
+        return bool(self.base_url and domain and not _is_in(domain, self.base_url))
+
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
         given = (key for key in _KEYS_OF if getattr(self, key) != type(self).model_fields[key].default)
@@ -109,6 +120,8 @@ class ProviderSection(Table):
             names = " and no ".join(f"`{key}`" for key in others)
             hint = "; ".join(f"`{key}` is for {', '.join(_KEYS_OF[key])}" for key in others)
             raise refusal(f"a provider of type {self.type} has no {names}", key=others[0], hint=hint)
+        if self.profile and self.api_key_env:
+            raise refusal("a provider has a profile or a key", key="api_key_env", hint="take one of the two out")
         if self.bucket and not self.bucket.startswith("s3:" if self.type == "bedrock" else "gs:"):
             raise refusal(
                 f"{self.type} keeps files elsewhere", key="bucket", hint="s3:// for bedrock, gs:// for vertex"

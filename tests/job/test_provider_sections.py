@@ -63,6 +63,8 @@ def first_problem(report: str) -> tuple[str, str]:
         ('[provider]\nheaders = { a = "b\\nc" }', "`provider.headers.a`: `a` is no header that can be sent", ""),
         ("[provider]\nheaders = { a = 3 }", "`provider.headers.a`: input should be text in quotes, got 3",
          "put it in quotes"),
+        ('[providers.aws]\nprofile = "p"\napi_key_env = "K"',
+         "`providers.aws.api_key_env`: a provider has a profile or a key", "take one of the two out"),
         ('[providers.bedrock]\nbucket = "gs://x"', "`providers.bedrock.bucket`: bedrock keeps files elsewhere",
          "s3:// for bedrock, gs:// for vertex"),
         ('[providers.vertex]\nbucket = "s3://x"', "`providers.vertex.bucket`: vertex keeps files elsewhere",

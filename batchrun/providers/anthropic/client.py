@@ -268,8 +268,10 @@ def last_words(error: Exception) -> str:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield the error and the errors that led to it, outermost first."""
-    while error is not None:
+    """Yield the error and the errors that led to it, outermost first, each once: such a chain may be a circle."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 

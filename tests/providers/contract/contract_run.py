@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from anthropic.lib.aws._auth import _get_session
 from contract_server import ANSWERS, ContractServer, Seen
 from contract_wires import GOOGLE_TOKEN, Wire
 
@@ -87,6 +88,7 @@ def request_of(wire: Wire, case: str) -> Request:
 def environment_of(wire: Wire) -> Iterator[pytest.MonkeyPatch]:
     """The environment has the wire's credentials, and no others."""
     with pytest.MonkeyPatch.context() as patch:
+        _get_session.cache_clear()  # other tests have other credentials
         for name in [*os.environ]:
             if name.startswith(OTHERS) or "PROXY" in name.upper():
                 patch.delenv(name)

@@ -1,27 +1,43 @@
-"""The providers that a job, or the project here, can ask."""
+"""The providers that a job, or the project here, can ask, and what is known of each before it is asked."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchrun.errors import UsageProblem
+from batchrun.errors import BatchrunError, UsageProblem
 from batchrun.job.load import JobFile
 from batchrun.job.problems import JobFileError, did_you_mean
 from batchrun.job.project import read_project
 from batchrun.job.project_root import root_here
 from batchrun.job.provider_sections import TYPES, ProviderSection
 from batchrun.job.providers import Providers
+from batchrun.providers.anthropic.credential import Finding
+from batchrun.providers.anthropic.endpoint import Endpoint
+from batchrun.providers.credentials import credential_of
+from batchrun.providers.factories import factory_of
 from batchrun.workflow.job_models import common_prices, prices_of, utc_today
 
 
 @dataclass(frozen=True, slots=True)
-class Configured:
-    """A provider by its name."""
+class Access:
+    """The way to a provider, as far as the way is known before anything is sent."""
 
-    name: str
-    section: ProviderSection
-    models: Sequence[str]
-    """The engine names of the models that a job may ask there, in order; none without a job."""
+    endpoint: Endpoint | None = None
+    problem: BatchrunError | None = None
+    """Why the provider cannot be asked. None if nothing is known to be in the way."""
+    credential: Sequence[Finding] = ()
+
+
+def access_to(section: ProviderSection) -> Access:
+    """Look at the address, the credential and the extra that a provider needs."""
+    endpoint = None
+    try:
+        factory = factory_of(section)
+        endpoint = factory.endpoint()
+        factory.check()
+    except BatchrunError as problem:
+        return Access(endpoint, problem)
+    return Access(endpoint, None, credential_of(section, is_default_address=endpoint.is_default))
 
 
 def providers_of(job: JobFile | None) -> Providers:
@@ -36,16 +52,16 @@ def providers_of(job: JobFile | None) -> Providers:
     return common_prices(today=utc_today()).known_to(project.spec.providers_of(None, {})).providers
 
 
-def configured(providers: Providers, job: JobFile | None) -> list[Configured]:
-    """List the default provider first, then those of the job's models, and all that have a section."""
-    asked = dict.fromkeys(
-        [job.spec.model.name, *job.spec.model.fallbacks, *(job.spec.tune.models or ())] if job else ()
-    )
-    whose = {model: providers.split(model)[0] for model in asked}
-    return [
-        Configured(name, providers.section(name), [model for model in whose if whose[model] == name])
-        for name in dict.fromkeys([providers.default, *whose.values(), *providers.sections])
-    ]
+def configured(providers: Providers, job: JobFile | None) -> dict[str, list[str]]:
+    """Return the engine names of the models that a job may ask, by the name of their provider.
+
+    The default provider is first, then those of the models, and then all others that have a section.
+    """
+    found: dict[str, list[str]] = {providers.default: []}
+    asked = [job.spec.model.name, *job.spec.model.fallbacks, *(job.spec.tune.models or ())] if job else []
+    for model in dict.fromkeys(asked):
+        found.setdefault(providers.split(model)[0], []).append(model)
+    return found | {name: [] for name in providers.sections if name not in found}
 
 
 def refuse_unknown(providers: Providers, wanted: Iterable[str]) -> None:

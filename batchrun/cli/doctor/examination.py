@@ -27,6 +27,8 @@ def examine(
     """
     subject = Subject(path, given_ledger, offline, today, wanted=wanted)
     found = [one for check in ((prices, job_file) if wanted else CHECKS) for one in checked(check, subject)]
+    if wanted and subject.broken:
+        return found  # what is wrong there may hide the providers
     if wanted:
         refuse_unknown(subject.providers, wanted)
         found += checked(providers, subject)

@@ -79,8 +79,9 @@ class PriceTable:
         section = self.providers.section(known)
         row = row_name(there, section)
         close = difflib.get_close_matches(row, self.prices, n=1)
-        meant = f"did you mean {close[0]}? " if close else ""
-        if slash and known != provider:
+        prefix = name.removesuffix(there) if row == there else ""
+        meant = f"did you mean {prefix}{close[0]}? " if close else ""
+        if slash and provider not in {known, *self.providers.sections}:
             meant += f'If "{provider}" is a provider, write [providers.{provider}] with its type and its base_url. '
         elif section.base_url:
             meant += "If the server is your own, write free = true in its section. "

@@ -31,6 +31,9 @@ _KEYS_OF = {
 """The types of providers that a key is for, by the key. Keys that are not here are for all types."""
 MOST_HEADERS = 20
 _DOMAINS: dict[ProviderType, str] = {"openai": ".openai.com", ANTHROPIC: ".anthropic.com"}
+_OF_THE_CONNECTION = {"host", "content-length", "content-encoding", "transfer-encoding", "connection"}
+"""The headers that the client itself writes. A second one would spoil every request."""
+_PRINTED = re.compile(r"[!-~]+")
 
 
 def _address(text: str) -> str:
@@ -38,7 +41,7 @@ def _address(text: str) -> str:
         parts, has_port = urlsplit(text), urlsplit(text).port != 0
     except ValueError:
         parts, has_port = urlsplit(""), False
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not has_port:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not has_port or not _PRINTED.fullmatch(text):
         raise wrong_value("an address such as http://localhost:8080/v1")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise refusal("an address here has neither user nor password, nor a query")
@@ -49,7 +52,8 @@ def _harmless(headers: dict[str, str]) -> dict[str, str]:
     if len(headers) > MOST_HEADERS:
         raise refusal(f"{len(headers)} headers, and a provider may have {MOST_HEADERS}")
     for name, value in headers.items():
-        if not (re.fullmatch(r"[A-Za-z0-9-]{1,100}", name) and value.isascii() and value.isprintable()):
+        is_sent = re.fullmatch(r"[A-Za-z0-9-]{1,100}", name) and value.isascii() and value.isprintable()
+        if not is_sent or name.lower() in _OF_THE_CONNECTION:
             raise refusal(f"`{name}` is no header that can be sent", key=name)
     return headers
 
@@ -111,10 +115,11 @@ class ProviderSection(Table):
 
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
-        for key, types in _KEYS_OF.items():
-            if self.type not in types and getattr(self, key) != type(self).model_fields[key].default:
-                hint = f"`{key}` is for {', '.join(types)}"
-                raise refusal(f"a provider of type {self.type} has no `{key}`", key=key, hint=hint)
+        given = (key for key in _KEYS_OF if getattr(self, key) != type(self).model_fields[key].default)
+        if others := [key for key in given if self.type not in _KEYS_OF[key]]:
+            names = " and no ".join(f"`{key}`" for key in others)
+            hint = "; ".join(f"`{key}` is for {', '.join(_KEYS_OF[key])}" for key in others)
+            raise refusal(f"a provider of type {self.type} has no {names}", key=others[0], hint=hint)
         if self.profile and self.api_key_env:
             raise refusal("a provider has a profile or a key", key="api_key_env", hint="take one of the two out")
         if self.bucket and not self.bucket.startswith("s3:" if self.type == "bedrock" else "gs:"):

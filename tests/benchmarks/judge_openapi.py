@@ -13,7 +13,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,9 +62,20 @@ class Description:
 
 
 def _innermost(error: jsonschema.ValidationError) -> str:
+    """Follow the choice that a value has made by its type, and tell the first fault there."""
     while error.context:
-        error = max(error.context, key=lambda one: len(one.absolute_path))
+        choices = defaultdict[object, list[jsonschema.ValidationError]](list)
+        for one in error.context:
+            choices[one.schema_path[0]].append(one)
+        meant = [faults for faults in choices.values() if not any(_is_of_type(one) for one in faults)]
+        error = min(meant or choices.values(), key=len)[0]
     return f"{'/'.join(map(str, error.absolute_path)) or '(whole)'}: {error.message[:300]}"
+
+
+def _is_of_type(error: jsonschema.ValidationError) -> bool:
+    return error.validator == "type" or (
+        error.validator in {"enum", "const"} and list(error.path)[-1:] in (["type"], ["role"])
+    )
 
 
 class Proxy:
@@ -144,7 +155,7 @@ async def judge(proxy: Proxy, cases: dict[str, Case], documents: int) -> bool:
         with tempfile.TemporaryDirectory() as temporary:
             job = project(Path(temporary), case, address, documents)
             arguments = ("submit", str(job), "--progress", "lines", "--partial-answers")
-            code, said = await asyncio.to_thread(batchrun, Path(temporary), *arguments, OPENAI_API_KEY=KEY)
+            code, said = await asyncio.to_thread(batchrun, Path(temporary), *arguments, GATEWAY_KEY=KEY)
         ours = [fault for fault in proxy.faults if not fault.startswith("OF THE SERVER")]
         good &= code in case.exit_codes and bool(proxy.checked) and not ours
         print(f"{name}: exit {code}, checked {dict(proxy.checked)}, {len(ours)} kinds of violations")
@@ -176,7 +187,7 @@ def main() -> None:
     parser.add_argument("--model", default="")
     chosen = parser.parse_args()
     description = Description(chosen.description)
-    own = "free = true\ncontext_window = 100_000"
+    own = 'free = true\ncontext_window = 100_000\napi_key_env = "GATEWAY_KEY"'
     with llama_server() if chosen.upstream == "llama" else simulator("--speed", "20") as upstream:
         model = chosen.model or ("tiny" if chosen.upstream == "llama" else "gpt-5.5")
         proxy = Proxy(description, upstream)

@@ -17,6 +17,8 @@ REGIONAL_PERCENT = 110
 GLOBAL = "global"
 BEDROCK_ID = re.compile(r"(?:arn:.*/)?(?:(?P<area>[a-z-]+)\.)?anthropic\.(?P<name>[a-z0-9-]+?)(?:-v\d+(?::\d+)?)?")
 """The ids of Claude models on Bedrock: the area of an inference profile may come first, and a version last."""
+OPENAIS = frozenset({"cl100k_base", "o200k_base"})
+"""The tokenizers of models that only providers of type openai have."""
 NOTHING = Rates(input=0, output=0, cache_write_5m=0, cache_write_1h=0, cache_read=0)
 OWN_WINDOW = 32_768
 """The context window, in tokens, of a server of one's own that does not say another."""
@@ -29,6 +31,8 @@ def row_at(model: str, providers: Providers, rows: Mapping[str, ModelPrice], *, 
     name, there = providers.split(model)
     section = providers.section(name)
     base = rows.get(row_name(there, section))
+    if base and base.tokenizer in OPENAIS and section.type != "openai":
+        base = None
     if base is None:
         return _own_row(model, section, today) if section.free else None
     if section.free:

@@ -30,10 +30,10 @@ _KEYS_OF = {
 }
 """The types of providers that a key is for, by the key. Keys that are not here are for all types."""
 MOST_HEADERS = 20
-_DOMAINS: dict[ProviderType, str] = {"openai": ".openai.com", ANTHROPIC: ".anthropic.com"}
 _OF_THE_CONNECTION = {"host", "content-length", "content-encoding", "transfer-encoding", "connection"}
 """The headers that the client itself writes. A second one would spoil every request."""
 _PRINTED = re.compile(r"[!-~]+")
+_DOMAINS: dict[ProviderType, str] = {"openai": ".openai.com", ANTHROPIC: ".anthropic.com"}
 
 
 def _address(text: str) -> str:

@@ -1,7 +1,6 @@
 """The checks of the way to the API, and what the API tells free of charge: clock, models, limits."""
 
 import asyncio
-import json
 import os
 import shlex
 import sys
@@ -54,16 +53,17 @@ PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"
 
 def address(subject: Subject) -> Iterator[Check]:
     """Where requests go: the base URL, and the proxy if there is one."""
-    endpoint, set_to = factory_of(subject).endpoint(), subject.providers.section(ANTHROPIC).base_url
-    in_section = set_to and f"correct base_url = {json.dumps(set_to)}"
+    endpoint = factory_of(subject).endpoint()
     url, unused = urlsplit(endpoint.base_url), next((name for name in PROXIES if os.environ.get(name)), None)
     direct = f", not through {unused} (see NO_PROXY)" if unused and not endpoint.proxy else ""
     yield Check("address", Verdict.OK, endpoint.words + direct)
     if url.path.rstrip("/").endswith("/v1"):
-        fix = in_section or f'export {VARIABLE}="${{{VARIABLE}%/v1*}}"'
+        shorter = url._replace(path=url.path.rstrip("/").removesuffix("/v1")).geturl()
+        fix = f'base_url = "{shorter}"' if endpoint.named_by else f'export {VARIABLE}="${{{VARIABLE}%/v1*}}"'
         yield Check("address", Verdict.BROKEN, "the address ends in /v1, which the client adds", fix)
     if url.scheme == "http" and url.hostname not in AT_HOME:
-        fix = in_section or f'export {VARIABLE}="https${{{VARIABLE}#http}}"'
+        safer = url._replace(scheme="https").geturl()
+        fix = f'base_url = "{safer}"' if endpoint.named_by else f'export {VARIABLE}="https${{{VARIABLE}#http}}"'
         yield Check("address", Verdict.WARNING, "key and documents travel to this address unencrypted", fix)
 
 
@@ -129,7 +129,7 @@ async def ask(directory: AnthropicModels, names: Sequence[str], subject: Subject
             found += await ask_about_one(directory, name, subject)
         return [Check("api", Verdict.OK, "it answers, and takes the credential"), *(found if names else [])]
     except AttemptError as error:
-        return [*found, await failed(error.failure, directory, subject)]
+        return [*found, await failed(error.failure, directory, factory_of(subject))]
     finally:
         await directory.close()
 
@@ -188,20 +188,20 @@ def needs(life: ModelLife, job: JobFile, native: set[TextClass]) -> Iterator[tup
         yield "images", takes.image_input, "choose another model"
 
 
-async def failed(failure: Failure, directory: AnthropicModels, subject: Subject) -> Check:
+async def failed(failure: Failure, directory: AnthropicModels, factory: AnthropicFactory) -> Check:
     """Say why the API gave no answer. A gateway may lack the Models API, which is no obstacle."""
-    endpoint, section = factory_of(subject).endpoint(), subject.providers.section(ANTHROPIC)
+    endpoint = factory.endpoint()
     if endpoint.proxy and endpoint.proxy_variable:
         detour = f"unset {endpoint.proxy_variable}"
     else:
-        is_set = not endpoint.is_default and section.base_url is None
-        detour = f"unset {VARIABLE}" if is_set else f"curl -sSI {shlex.quote(endpoint.base_url)}"
+        is_of_environment = not (endpoint.is_default or endpoint.named_by)
+        detour = f"unset {VARIABLE}" if is_of_environment else f"curl -sSI {shlex.quote(endpoint.base_url)}"
     if is_missing(failure):
         if await directory.takes_messages():
             return Check("models", Verdict.WARNING, f"{NO_MODELS} ({failure.name}); this is no obstacle")
         page = "a web page" if directory.is_page else failure.name
         return Check("api", Verdict.BROKEN, f"{endpoint.base_url} is no address of the API: it answers {page}", detour)
-    return Check("api", Verdict.BROKEN, str(fatal_problem(failure)), mend(failure, section, detour))
+    return Check("api", Verdict.BROKEN, str(fatal_problem(failure)), mend(failure, factory.section, detour))
 
 
 def clock(heard: Mapping[str, str]) -> Iterator[Check]:

@@ -147,6 +147,28 @@ def test_a_job_without_the_usual_api_needs_no_key_of_it(
         assert not {"api", "credential", "address"} & {one["name"] for one in ran.json["checks"]}
 
 
+def test_a_broken_job_file_is_said_before_its_providers(project: TrialProject, batchrun: CommandLine) -> None:
+    project.job(providers_gate='type = "anthropic"\nbase_url = 3')
+    ran = batchrun("doctor jobs/trial.toml --provider gate")
+    assert ran.code == ExitCode.USAGE
+    assert "`providers.gate.base_url`" in ran.out
+    assert "there is no provider" not in ran.out + ran.err
+
+
+def test_an_address_is_mended_where_it_is_set(project: TrialProject, batchrun: CommandLine) -> None:
+    project_says(project, '[provider]\nbase_url = "http://gate.test/v1"\n')
+    fixes = [one["fix"] for one in batchrun("doctor --provider anthropic --offline --json").json["checks"]]
+    assert {'base_url = "http://gate.test"', 'base_url = "https://gate.test/v1"'} <= set(fixes)
+    assert not any("ANTHROPIC_BASE_URL" in (fix or "") for fix in fixes)
+
+
+def test_without_a_job_the_default_of_the_project_is_asked(project: TrialProject, batchrun: CommandLine) -> None:
+    project_says(project, '[provider]\ntype = "openai"\nbase_url = "http://gate.test/v1"\nfree = true\n')
+    names = {one["name"] for one in batchrun("doctor --offline --json").json["checks"]}
+    assert "openai" in names
+    assert not {"api", "credential"} & names
+
+
 def test_a_server_that_wants_a_key_is_told_by_the_section(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,25 +184,3 @@ def test_a_server_that_wants_a_key_is_told_by_the_section(
     ran = batchrun("submit jobs/trial.toml")
     assert ran.code == ExitCode.ENVIRONMENT
     assert 'name the variable with its key there: api_key_env = "NAME"' in " ".join(ran.err.split())
-
-
-def test_a_broken_job_file_is_said_before_its_providers(project: TrialProject, batchrun: CommandLine) -> None:
-    project.job(providers_gate='type = "anthropic"\nbase_url = 3')
-    ran = batchrun("doctor jobs/trial.toml --provider gate")
-    assert ran.code == ExitCode.USAGE
-    assert "`providers.gate.base_url`" in ran.out
-    assert "there is no provider" not in ran.out + ran.err
-
-
-def test_an_address_is_mended_where_it_is_set(project: TrialProject, batchrun: CommandLine) -> None:
-    project_says(project, '[provider]\nbase_url = "http://gate.test/v1"\n')
-    fixes = [one["fix"] for one in batchrun("doctor --provider anthropic --offline --json").json["checks"]]
-    assert fixes.count('correct base_url = "http://gate.test/v1"') == 2
-    assert not any("ANTHROPIC_BASE_URL" in (fix or "") for fix in fixes)
-
-
-def test_without_a_job_the_default_of_the_project_is_asked(project: TrialProject, batchrun: CommandLine) -> None:
-    project_says(project, '[provider]\ntype = "openai"\nbase_url = "http://gate.test/v1"\nfree = true\n')
-    names = {one["name"] for one in batchrun("doctor --offline --json").json["checks"]}
-    assert "openai" in names
-    assert not {"api", "credential"} & names

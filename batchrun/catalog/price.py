@@ -83,27 +83,27 @@ class ModelPrice:
 
     name: str
     rates: Rates
-    band: Band | None
+    band: Band | None = None
     context_window: int
     max_output_tokens: int
     tokenizer: Tokenizer
-    effort_levels: tuple[str, ...]
+    effort_levels: tuple[str, ...] = ()
     """The efforts that the model takes; empty if it takes none."""
-    default_effort: str | None
-    thinking: tuple[str, ...]
+    default_effort: str | None = None
+    thinking: tuple[str, ...] = ()
     """The values of `thinking` that the model accepts."""
-    thinks_by_default: bool
-    forced_tools: bool
+    thinks_by_default: bool = False
+    forced_tools: bool = True
     """Whether a request may force the model to call a tool."""
     tool_prompt_tokens: Mapping[ToolChoice, int]
     """The tokens of the system prompt that the API adds to a request with tools."""
-    max_effort_without_thinking: str | None
+    max_effort_without_thinking: str | None = None
     """The highest effort at which thinking may be switched off; None for every effort."""
-    retires: date | None
+    retires: date | None = None
     """The announced day of retirement; None while no day is announced."""
-    valid_from: date | None
+    valid_from: date | None = None
     """The first day of these prices; None if they have no first day."""
-    min_cacheable_tokens: int | None
+    min_cacheable_tokens: int | None = None
     """The shortest prefix that the API caches (prompt caching page); None if unknown. A shorter one fails silently."""
     limits: PublishedLimits
     table_date: date

@@ -62,7 +62,8 @@ class PriceTable:
 
     def find(self, name: str) -> ModelPrice | None:
         """Return the row of an engine name. Returns None if there is no price."""
-        return self.prices.get(name) or row_at(name, self.providers, self.prices, today=self.date)
+        own = self.prices.get(name) if "/" in name else None
+        return own or row_at(name, self.providers, self.prices, today=self.date)
 
     def model(self, name: str) -> ModelPrice:
         """Give a model's price. Without one nothing is sent: a run whose cost is unknown is refused."""
@@ -79,8 +80,11 @@ class PriceTable:
         section = self.providers.section(known)
         row = row_name(there, section)
         close = difflib.get_close_matches(row, self.prices, n=1)
-        meant = f"did you mean {close[0]}? " if close else ""
-        if slash and known != provider:
+        prefix = name.removesuffix(there) if row == there else ""
+        if row in self.prices:  # the model is sold elsewhere
+            prefix = "openai/"
+        meant = f"did you mean {prefix}{close[0]}? " if close else ""
+        if slash and provider not in {known, *self.providers.sections}:
             meant += f'If "{provider}" is a provider, write [providers.{provider}] with its type and its base_url. '
         elif section.base_url:
             meant += "If the server is your own, write free = true in its section. "

@@ -17,6 +17,8 @@ REGIONAL_PERCENT = 110
 GLOBAL = "global"
 BEDROCK_ID = re.compile(r"(?:arn:.*/)?(?:(?P<area>[a-z-]+)\.)?anthropic\.(?P<name>[a-z0-9-]+?)(?:-v\d+(?::\d+)?)?")
 """The ids of Claude models on Bedrock: the area of an inference profile may come first, and a version last."""
+OPENAIS = frozenset({"cl100k_base", "o200k_base"})
+"""The tokenizers of models that only providers of type openai have."""
 NOTHING = Rates(input=0, output=0, cache_write_5m=0, cache_write_1h=0, cache_read=0)
 OWN_WINDOW = 32_768
 """The context window, in tokens, of a server of one's own that does not say another."""
@@ -29,6 +31,8 @@ def row_at(model: str, providers: Providers, rows: Mapping[str, ModelPrice], *, 
     name, there = providers.split(model)
     section = providers.section(name)
     base = rows.get(row_name(there, section))
+    if base and base.tokenizer in OPENAIS and section.type != "openai":
+        base = None
     if base is None:
         return _own_row(model, section, today) if section.free else None
     if section.free:
@@ -65,20 +69,10 @@ def _own_row(name: str, section: ProviderSection, today: date) -> ModelPrice:
     return ModelPrice(
         name=name,
         rates=NOTHING,
-        band=None,
         context_window=window,
         max_output_tokens=window,
         tokenizer="unknown",
-        effort_levels=(),
-        default_effort=None,
-        thinking=(),
-        thinks_by_default=False,
-        forced_tools=True,
         tool_prompt_tokens={"auto": MOST_TOOL_PROMPT, "forced": MOST_TOOL_PROMPT},
-        max_effort_without_thinking=None,
-        retires=None,
-        valid_from=None,
-        min_cacheable_tokens=None,
         limits=OWN_LIMITS,
         table_date=today,
         source="free = true",

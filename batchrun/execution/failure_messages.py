@@ -29,7 +29,8 @@ FATAL = {
     ),
     FailureKind.BAD_KEY: (
         "the API refused the key",
-        "check ANTHROPIC_API_KEY, or the credentials of the provider that the model names",
+        "check ANTHROPIC_API_KEY, or the credentials of the provider that the model names; with a base_url"
+        ' in its section, name the variable with its key there: api_key_env = "NAME"',
     ),
     FailureKind.ACCOUNT: (
         "the account does not allow this",

@@ -57,6 +57,8 @@ class JobFile:
     """The documents with their answers that the model is shown before every document."""
     root_note: str | None
     """Why the project's folder is not the marked folder that the job file is in; None if it is."""
+    providers: Providers
+    """Who may answer."""
 
     @cached_property
     def fields(self) -> OutputFields:
@@ -72,11 +74,6 @@ class JobFile:
     def form(self) -> AnswerForm:
         """The form of the answers: what is asked for, and how replies are judged."""
         return answer_form(self.spec.output, self.groups)
-
-    @cached_property
-    def providers(self) -> Providers:
-        """Who may answer."""
-        return _providers(self.spec, self.project)
 
     @cached_property
     def metrics(self) -> MetricsSection:
@@ -149,8 +146,10 @@ def _loaded(text: TomlText, root: Path, *, note: str | None) -> JobFile:
         problems.extend(wrong)
     if problems or prompt.user is None:
         raise JobFileError(problems, file=text.file)
+    own = spec.provider if "provider" in spec.model_fields_set else None
+    providers = project.spec.providers_of(own, spec.providers)
     return JobFile(
-        spec=_qualified(_with_models(spec, choice), project.spec),
+        spec=_qualified(_with_models(spec, choice), providers.qualified),
         path=path,
         root=root,
         system=prompt.system,
@@ -159,6 +158,7 @@ def _loaded(text: TomlText, root: Path, *, note: str | None) -> JobFile:
         text=text,
         examples=examples,
         root_note=note,
+        providers=providers,
     )
 
 
@@ -173,24 +173,14 @@ def _with_models(spec: JobSpec, choice: ModelChoice) -> JobSpec:
     return spec.model_copy(update={"model": spec.model.model_copy(update=chain)})
 
 
-def _providers(spec: JobSpec, project: ProjectSpec) -> Providers:
-    own = spec.provider if "provider" in spec.model_fields_set else None
-    return project.providers_of(own, spec.providers)
-
-
-def _qualified(spec: JobSpec, project: ProjectSpec) -> JobSpec:
-    """Give every model of the job its engine name."""
-    providers = _providers(spec, project)
-
-    def named(models: Sequence[str] | None) -> tuple[str, ...] | None:
-        return None if models is None else tuple(map(providers.qualified, models))
-
+def _qualified(spec: JobSpec, name: Callable[[str], str]) -> JobSpec:
+    """Give every model of the job its engine name, which `name` returns."""
     model, cascade, tune = spec.model, spec.cascade, spec.tune
-    chain = {"name": providers.qualified(model.name), "fallbacks": named(model.fallbacks)}
+    chain = {"name": name(model.name), "fallbacks": tuple(map(name, model.fallbacks))}
     changed = {
         "model": model.model_copy(update=chain),
-        "cascade": cascade and cascade.model_copy(update={"models": named(cascade.models)}),
-        "tune": tune.model_copy(update={"models": named(tune.models)}),
+        "cascade": cascade and cascade.model_copy(update={"models": tuple(map(name, cascade.models))}),
+        "tune": tune.model_copy(update={"models": tune.models and tuple(map(name, tune.models))}),
     }
     return spec.model_copy(update=changed)
 

@@ -30,6 +30,10 @@ _KEYS_OF = {
 }
 """The types of providers that a key is for, by the key. Keys that are not here are for all types."""
 MOST_HEADERS = 20
+_OF_THE_CONNECTION = {"host", "content-length", "content-encoding", "transfer-encoding", "connection"}
+"""The headers that the client itself writes. A second one would spoil every request."""
+_PRINTED = re.compile(r"[!-~]+")
+_DOMAINS: dict[ProviderType, str] = {"openai": ".openai.com", ANTHROPIC: ".anthropic.com"}
 
 
 def _address(text: str) -> str:
@@ -37,7 +41,7 @@ def _address(text: str) -> str:
         parts, has_port = urlsplit(text), urlsplit(text).port != 0
     except ValueError:
         parts, has_port = urlsplit(""), False
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not has_port:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not has_port or not _PRINTED.fullmatch(text):
         raise wrong_value("an address such as http://localhost:8080/v1")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise refusal("an address here has neither user nor password, nor a query")
@@ -48,15 +52,20 @@ def _harmless(headers: dict[str, str]) -> dict[str, str]:
     if len(headers) > MOST_HEADERS:
         raise refusal(f"{len(headers)} headers, and a provider may have {MOST_HEADERS}")
     for name, value in headers.items():
-        if not (re.fullmatch(r"[A-Za-z0-9-]{1,100}", name) and value.isascii() and value.isprintable()):
+        is_sent = re.fullmatch(r"[A-Za-z0-9-]{1,100}", name) and value.isascii() and value.isprintable()
+        if not is_sent or name.lower() in _OF_THE_CONNECTION:
             raise refusal(f"`{name}` is no header that can be sent", key=name)
     return headers
 
 
 def is_openais(address: str) -> bool:
     """Whether an address is OpenAI's own, in any region."""
+    return _is_in(_DOMAINS["openai"], address)
+
+
+def _is_in(domain: str, address: str) -> bool:
     parts = urlsplit(address)
-    return parts.scheme == "https" and f".{parts.hostname}".endswith(".openai.com")
+    return parts.scheme == "https" and f".{parts.hostname}".endswith(domain)
 
 
 class ProviderSection(Table):
@@ -79,7 +88,7 @@ class ProviderSection(Table):
     headers: Annotated[dict[str, str], AfterValidator(_harmless)] = Field(default_factory=dict)
     """Headers that go with every request; none of them may carry a credential."""
     api_key_env: Annotated[str, AfterValidator(matching(VARIABLE.fullmatch, "a variable's name"))] | None = None
-    """The environment variable with the key, if it is not the usual one."""
+    """The environment variable with the key, if it is not the usual one, which goes to no other server than its own."""
     api: Literal["chat", "responses"] = "chat"
     """Which API of OpenAI is spoken: Chat Completions, which other servers speak too, or Responses."""
     free: bool = False
@@ -98,12 +107,21 @@ class ProviderSection(Table):
     role: Text | None = None
     """The ARN of the IAM role by which Bedrock reads and writes the bucket."""
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether a `base_url` leads to another server than Anthropic's or OpenAI's own, which gets no usual key."""
+        domain = _DOMAINS.get(self.type)
+        return bool(self.base_url and domain and not _is_in(domain, self.base_url))
+
     @model_validator(mode="after")
     def _fits_its_type(self) -> Self:
-        for key, types in _KEYS_OF.items():
-            if self.type not in types and getattr(self, key) != type(self).model_fields[key].default:
-                hint = f"`{key}` is for {', '.join(types)}"
-                raise refusal(f"a provider of type {self.type} has no `{key}`", key=key, hint=hint)
+        given = (key for key in _KEYS_OF if getattr(self, key) != type(self).model_fields[key].default)
+        if others := [key for key in given if self.type not in _KEYS_OF[key]]:
+            names = " and no ".join(f"`{key}`" for key in others)
+            hint = "; ".join(f"`{key}` is for {', '.join(_KEYS_OF[key])}" for key in others)
+            raise refusal(f"a provider of type {self.type} has no {names}", key=others[0], hint=hint)
+        if self.profile and self.api_key_env:
+            raise refusal("a provider has a profile or a key", key="api_key_env", hint="take one of the two out")
         if self.bucket and not self.bucket.startswith("s3:" if self.type == "bedrock" else "gs:"):
             raise refusal(
                 f"{self.type} keeps files elsewhere", key="bucket", hint="s3:// for bedrock, gs:// for vertex"

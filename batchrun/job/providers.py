@@ -4,6 +4,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
 from batchrun.errors import UsageProblem
+from batchrun.job.problems import did_you_mean
 from batchrun.job.provider_sections import ANTHROPIC, TYPES, ProviderSection
 
 
@@ -46,15 +47,15 @@ class Providers:
     def section(self, name: str) -> ProviderSection:
         """Return the section of a provider; a type that has no section is a provider with the defaults.
 
-        Raises UsageProblem for a provider that a batch names, and no file names any more.
+        Raises UsageProblem for a provider that no file names, such as that of an open batch whose section is gone.
         """
         kind = next((kind for kind in TYPES if kind == name), None)
         if found := self.sections.get(name) or (kind and ProviderSection(type=kind)):
             return found
-        raise UsageProblem(
-            f'there is no provider "{name}" any more, which was asked before.',
-            hint=f"put [providers.{name}] back into the job file, or into batchrun.toml",
-        )
+        close = did_you_mean(name, {*self.sections, *TYPES})
+        meant = f"did you mean {close}? " if close else ""
+        hint = f"{meant}see them: batchrun providers; an open batch needs the section [providers.{name}] that it had"
+        raise UsageProblem(f'there is no provider "{name}".', hint=hint)
 
     def identity(self, model: str) -> str:
         """Return what the identity of a request to this model has beside the engine name: a type that is not in it."""

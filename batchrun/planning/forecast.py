@@ -4,6 +4,7 @@ import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from batchrun.answers.form import DEFAULT_MODE
 from batchrun.budget.caps import Caps, CapUsage, remaining_nusd, remaining_tokens
@@ -65,7 +66,7 @@ class Options:
         return next((one for one in own if (one.caching is not None) is cached), own[0])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Forecaster:
     """All that a forecast is made from."""
 
@@ -105,8 +106,7 @@ class Forecaster:
         held_nusd = run.held_nusd + run.streamed_nusd if run else 0
         committed_nusd = run.spent_nusd + held_nusd if run else 0
         counts = self.planned.counts()
-        later = self._later()
-        options = self._options(later)
+        options = self._options()
         stream, batch = (options.best(route) for route in Route)
         choice = choose(self._route_options(run, requests=stream.estimate.requests), stream, batch)
         chosen = options.best(choice.route)
@@ -131,7 +131,7 @@ class Forecaster:
         one_fits = worst_nusd <= min(left_nusd, caps.run.limit - committed_nusd) and worst.tokens <= left_tokens
         affordable = 0
         if one_fits:
-            affordable = self._affordable_count(estimator, chosen, later, left_nusd=left_nusd, left_tokens=left_tokens)
+            affordable = self._affordable_count(estimator, chosen, left_nusd=left_nusd, left_tokens=left_tokens)
         return Plan(
             job=spec.job.name,
             fingerprint=self.fingerprint,
@@ -142,7 +142,7 @@ class Forecaster:
             evidence=evidence,
             before=last_estimate(self.ledger, spec.job.name),
             duration=options.duration,
-            unsettled_s=self._unsettled_s(options.duration, later, in_batches=counts.get(Kind.IN_BATCH, 0)),
+            unsettled_s=self._unsettled_s(options.duration, in_batches=counts.get(Kind.IN_BATCH, 0)),
             choice=choice,
             chosen=chosen,
             forecasts=tuple(one for one in options.forecasts if one.route is choice.route or able),
@@ -163,7 +163,7 @@ class Forecaster:
             costliest_fallback=self._costliest_fallback(chosen.estimate),
             notices=(*notices, kept_tags(run, tags)) if run and tags != spec.job.tags else notices,
             notes=dict(notes),
-            cascade=self._cascade_cost(chosen.estimate, later, divisor=divisor),
+            cascade=self._cascade_cost(chosen.estimate, divisor=divisor),
             pdf=pdf_cost(self.planned.tokens, estimator, chosen.saving),
             partly=self._estimates.partly_asked(estimator, self._caching_of_all(options, choice.route)),
             turns=self._turns,
@@ -180,9 +180,7 @@ class Forecaster:
     def remaining_estimate(self, route: Route) -> Estimate:
         """Estimate all planned documents that are pending now, by a route."""
         pending = Subset(which=Which.STILL_PENDING)
-        return self._with_merging(
-            self._with_later(self._estimates.of(self._by(route), pending), self._later(), pending)
-        )
+        return self._with_merging(self._with_later(self._estimates.of(self._by(route), pending), pending))
 
     @property
     def _estimates(self) -> TurnEstimates:
@@ -208,17 +206,20 @@ class Forecaster:
         price = self.estimator.price
         return replace(self.estimator, price=price.in_batches if route is Route.BATCH else price)
 
-    def _options(self, later: LaterModels | None) -> Options:
+    def _options(self) -> Options:
         """Forecast every route, with and without the prompt cache."""
-        estimate = self._estimates.of(self.estimator)
-        duration = self._streaming(estimate, later)
+        estimate, first = self._estimates.of(self.estimator), self.chain.models[0]
+        duration = self._streaming(estimate)
         ways, caching = list[Forecast](), dict[Route, Caching]()
         for plain in forecasts(estimate, duration, max_queued=self.job.spec.batch.max_queued, turns=self._turns):
             facts = self._circumstances(plain)
-            decided = caching[plain.route] = decide_caching(self._cache_mode, facts)
+            decided = decide_caching(self._cache_mode, facts)
+            if not first.capabilities.cache:
+                decided = replace(decided, reason=f"{first.provider} has no prompt cache that a request can mark")
+            caching[plain.route] = decided
             possible = if_cached(decided, facts)
-            ways += [plain, self._cached(plain, possible, later)] if possible else [plain]
-        whole = [replace(one, estimate=self._with_merging(self._with_later(one.estimate, later))) for one in ways]
+            ways += [plain, self._cached(plain, possible)] if possible else [plain]
+        whole = [replace(one, estimate=self._with_merging(self._with_later(one.estimate))) for one in ways]
         return Options(forecasts=tuple(whole), caching=caching, duration=duration)
 
     def _from_next(self, note: str) -> "Forecaster":
@@ -230,7 +231,7 @@ class Forecaster:
 
     def sharing(self, before: Options, cap_usage: CapUsage) -> Options:
         """Forecast with the models before this one as far as a cap of theirs has room. What is beyond is streamed."""
-        own = self._options(self._later()).best(Route.STREAM).estimate
+        own = self._options().best(Route.STREAM).estimate
         shared = [replace(one, estimate=shared_out(one.estimate, own, cap_usage)) for one in before.forecasts]
         return replace(before, forecasts=tuple(shared))
 
@@ -247,14 +248,14 @@ class Forecaster:
             measured=measured_hit_rate(self.ledger, self.job.spec.job.name, in_batches=batched),
         )
 
-    def _cached(self, plain: Forecast, caching: Caching, later: LaterModels | None) -> Forecast:
+    def _cached(self, plain: Forecast, caching: Caching) -> Forecast:
         """Return the forecast of the same route with the cache."""
         estimate = self._estimates.of(self._by(plain.route), caching=caching)
         seconds, duration = plain.seconds, plain.duration
         if plain.route is Route.STREAM:  # tokens that are read from the cache do not count to the limit
             read = estimate.requests * caching.tokens.mean * caching.hit_rate.mean + self._estimates.read_again(caching)
             counted = replace(estimate, input=estimate.input.times(1 - read / max(estimate.input.mean, read, 1.0)))
-            duration = self._streaming(counted, later)
+            duration = self._streaming(counted)
             seconds = duration.seconds
         saving = caching.saving(self.estimator.price.rates)
         return replace(plain, estimate=estimate, seconds=seconds, duration=duration, caching=caching, saving=saving)
@@ -269,14 +270,15 @@ class Forecaster:
         """Whether prefixes are marked for the prompt cache, where the provider lets them be marked."""
         return self.job.spec.prompt.cache if self.chain.models[0].capabilities.cache else "off"
 
+    @cached_property
     def _later(self) -> LaterModels | None:
-        """Return what is known of the models after the first. Returns None without a cascade."""
+        """What is known of the models after the first. None without a cascade."""
         name = self.job.spec.job.name
         return later_models(self.ledger, self.chain, name, self.fingerprint, estimator=self._estimator_of)
 
-    def _with_later(self, own: Estimate, later: LaterModels | None, subset: Subset = TO_SEND) -> Estimate:
+    def _with_later(self, own: Estimate, subset: Subset = TO_SEND) -> Estimate:
         """Add what a cascade's other models are expected to be asked about the same documents."""
-        if later is None:
+        if (later := self._later) is None:
             return own
         others = [self._estimates.of(one, subset) for one in later.estimators]
         return cascaded([own, *others], reaching(later.shares, later.standing, documents=own.documents))
@@ -286,9 +288,9 @@ class Forecaster:
         merging = [*self.merging] * self.job.form.votes
         return with_merging(own, merging, self.estimator, most=self.job.spec.model.max_tokens)
 
-    def _cascade_cost(self, total: Estimate, later: LaterModels | None, *, divisor: int) -> CascadeCost | None:
+    def _cascade_cost(self, total: Estimate, *, divisor: int) -> CascadeCost | None:
         """Price the steps of a cascade, and everything by the last model alone. Returns None without a cascade."""
-        if later is None:
+        if (later := self._later) is None:
             return None
         costs = [self._estimates.of(one).cost_nusd for one in later.estimators]
         reach = reaching(later.shares, later.standing, documents=total.documents)[1:]
@@ -320,16 +322,16 @@ class Forecaster:
             max_tokens=self.job.spec.model.max_tokens,
         )
 
-    def _unsettled_s(self, duration: Duration, later: LaterModels | None, *, in_batches: int) -> float:
+    def _unsettled_s(self, duration: Duration, *, in_batches: int) -> float:
         """Forecast how long streaming would take if it had to send the requests in batches too."""
         if not in_batches:
             return duration.seconds
-        return self._streaming(self._estimates.of(self.estimator, Subset(which=Which.AWAITED)), later).seconds
+        return self._streaming(self._estimates.of(self.estimator, Subset(which=Which.AWAITED))).seconds
 
-    def _streaming(self, own: Estimate, later: LaterModels | None) -> Duration:
+    def _streaming(self, own: Estimate) -> Duration:
         """Forecast the time in the limits of the first model, on which later models of a cascade may draw too."""
         first, *others = self.chain.models
-        if later:
+        if later := self._later:
             reach = reaching(later.shares, later.standing, documents=own.documents)[1:]
             for one, estimator, asked in zip(others, later.estimators, reach, strict=True):
                 if one.shares_limits(first):
@@ -363,7 +365,6 @@ class Forecaster:
         self,
         estimator: Estimator,
         chosen: Forecast,
-        later: LaterModels | None,
         *,
         left_nusd: int,
         left_tokens: float,
@@ -377,6 +378,6 @@ class Forecaster:
         def too_much(first: int) -> bool:
             subset = Subset(first=first)
             own = self._estimates.of(estimator, subset, caching=chosen.caching)
-            return not is_enough(self._with_later(own, later, subset))
+            return not is_enough(self._with_later(own, subset))
 
         return to_send if is_enough(chosen.estimate) else bisect_left(range(1, to_send + 1), x=True, key=too_much)

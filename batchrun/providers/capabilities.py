@@ -6,7 +6,7 @@ outputs and limits, looked at on 2026-11-29.
 
 from dataclasses import dataclass, replace
 
-from batchrun.job.provider_sections import ProviderSection, ProviderType, is_openais
+from batchrun.job.provider_sections import ProviderSection, ProviderType
 
 MB = 1_000_000
 
@@ -71,7 +71,7 @@ _UNSTRUCTURED_ON_BEDROCK = frozenset({"claude-haiku-5-5"})
 def capabilities_of(section: ProviderSection, row_name: str = "") -> Capabilities:
     """Return what a provider can do, with a model whose row in the table of prices has this name."""
     found = _OF_TYPE[section.type]
-    if section.type == "openai" and section.base_url and not is_openais(section.base_url):
+    if section.type == "openai" and section.is_elsewhere:
         # A compatible server has what everybody has, and what its owner says.
         found = replace(found, batches=False, limit_headers=False)
     if section.type in {"bedrock", "vertex"}:

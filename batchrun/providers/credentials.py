@@ -3,26 +3,18 @@
 Whether the credential is there and can be used is for `Factory.check` to say.
 """
 
-from collections.abc import Mapping
 from os import environ
 
 from batchrun.escaping import escape_control
-from batchrun.job.provider_sections import ANTHROPIC, ProviderSection, ProviderType, is_openais
-from batchrun.providers.anthropic.credential import ENTER, Finding, findings, mend_key, of_secret
+from batchrun.job.provider_sections import ANTHROPIC, ProviderSection
+from batchrun.providers.anthropic.credential import ENTER, Finding, findings, key_variable, mend_key, of_secret
 
-KEYS: Mapping[ProviderType, str] = {
-    "aws": "ANTHROPIC_AWS_API_KEY",
-    "foundry": "ANTHROPIC_FOUNDRY_API_KEY",
-    "bedrock": "AWS_BEARER_TOKEN_BEDROCK",
-    "openai": "OPENAI_API_KEY",
-}
-"""The usual variable with a key, of the types that take keys (anthropic 2.14, openai 3.57)."""
 AWS, GOOGLE = {"aws", "bedrock"}, {"google", "vertex"}
 
 
 def credential_of(section: ProviderSection, *, is_default_address: bool = True) -> list[Finding]:
     """Describe what requests prove themselves with, and what looks wrong with it."""
-    if section.type == ANTHROPIC and section.api_key_env is None:
+    if _is_usual(section):
         return findings(is_default_address=is_default_address)
     name = key_variable(section)
     if name and (secret := environ.get(name)):
@@ -37,15 +29,6 @@ def credential_of(section: ProviderSection, *, is_default_address: bool = True) 
     return [Finding(f"{none}: {name} is not set" if name else f"{none}: no `api_key_env` names a variable")]
 
 
-def key_variable(section: ProviderSection) -> str | None:
-    """Return the variable that brings the key. Returns None where no key is sent, such as with a profile of AWS.
-
-    The usual key of OpenAI never goes to another address: there `api_key_env` says which key does.
-    """
-    is_elsewhere = section.type == "openai" and bool(section.base_url and not is_openais(section.base_url))
-    return section.api_key_env or (None if section.profile or is_elsewhere else KEYS.get(section.type))
-
-
 def mend_credential(section: ProviderSection) -> str:
     """Return the command that brings a credential for a provider."""
     if section.type in AWS and not section.api_key_env:
@@ -53,10 +36,15 @@ def mend_credential(section: ProviderSection) -> str:
         return f"aws sts get-caller-identity{profile}   # says who you are there; sign in: aws sso login{profile}"
     if section.type in GOOGLE:
         return "gcloud auth application-default login"
-    if section.type == ANTHROPIC and not section.api_key_env:
+    if _is_usual(section):
         return mend_key(with_another=True)
     name = key_variable(section)
     return ENTER.format(name) if name else 'name the variable that has the key: api_key_env = "NAME"'
+
+
+def _is_usual(section: ProviderSection) -> bool:
+    """Whether the SDK chooses the credential, as it does for the API of Anthropic."""
+    return section.type == ANTHROPIC and not (section.api_key_env or section.is_elsewhere)
 
 
 def _of_aws(profile: str | None) -> str:

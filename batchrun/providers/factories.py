@@ -87,4 +87,4 @@ def _claude_factory(section: ProviderSection) -> Factory:
         case _:
             from batchrun.providers.anthropic.provider import AnthropicFactory
 
-            return AnthropicFactory.of(section)
+            return AnthropicFactory(section=section)

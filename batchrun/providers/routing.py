@@ -60,21 +60,19 @@ class RoutingFactory:
 
     def make(self, *, concurrency: int, timeout_s: float) -> Provider:
         """Make the client of streaming inside the running loop."""
-        return RoutingProvider(
-            self.address, lambda name: self.factory(name).make(concurrency=concurrency, timeout_s=timeout_s)
-        )
+        return RoutingProvider(self, lambda one: one.make(concurrency=concurrency, timeout_s=timeout_s))
 
     def make_counter(self, *, timeout_s: float) -> TokenCounter:
         """Make the counter of tokens inside the running loop."""
-        return RoutingCounter(self.address, lambda name: self.factory(name).make_counter(timeout_s=timeout_s))
+        return RoutingCounter(self, lambda one: one.make_counter(timeout_s=timeout_s))
 
     def make_models(self, *, timeout_s: float) -> ModelDirectory:
         """Make the directory of models inside the running loop."""
-        return RoutingDirectory(self.address, lambda name: self.factory(name).make_models(timeout_s=timeout_s))
+        return RoutingDirectory(self, lambda one: one.make_models(timeout_s=timeout_s))
 
     def make_batches(self, *, timeout_s: float) -> BatchProvider:
         """Make the client of batches inside the running loop."""
-        return RoutingBatches(self.address, lambda name: self.factory(name).make_batches(timeout_s=timeout_s))
+        return RoutingBatches(self, lambda one: one.make_batches(timeout_s=timeout_s))
 
     def make_files(self, *, timeout_s: float) -> FileStore:
         """Make the store of files inside the running loop: that of the first provider which keeps files."""
@@ -85,8 +83,9 @@ class RoutingFactory:
 class Routing(Generic[Client]):
     """The clients of one port, by provider, each made when first asked."""
 
-    def __init__(self, address: Callable[[str], tuple[str, str]], make: Callable[[str], Client]) -> None:
-        self._address = address
+    def __init__(self, factories: RoutingFactory, make: Callable[[Factory], Client]) -> None:
+        self._address = factories.address
+        self._factory = factories.factory
         self._make = make
         self._clients: dict[str, Client] = {}
 
@@ -97,7 +96,7 @@ class Routing(Generic[Client]):
 
     def _client(self, name: str) -> Client:
         if name not in self._clients:
-            self._clients[name] = self._make(name)
+            self._clients[name] = self._make(self._factory(name))
         return self._clients[name]
 
     def _there(self, request: Request) -> tuple[Client, Request]:

@@ -164,7 +164,10 @@ def make_model_chain(
     A fallback model is never a reason to refuse: it drops the parameters that it does not take. `limits` are the first
     model's, and those of all models that share them.
     """
-    first, *others = [prices.model(name) for name in (model.name, *model.fallbacks)]
+    names = (model.name, *model.fallbacks)
+    if repeated := next((name for at, name in enumerate(names) if name in names[:at]), None):
+        raise UnsuitedModel([ModelProblem("fallbacks", f'"{repeated}" is there already, by another name')])
+    first, *others = [prices.model(name) for name in names]
     wanted = [(model, first), *((suited(model, price), price) for price in others)]
     problems = model_problems(model, first, today=today)
     for section, price in wanted[1:]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from batchrun.catalog.capabilities import ModelProblem
+from batchrun.escaping import escape_control
 from batchrun.job.spec import JobSpec
 from batchrun.providers.capabilities import Capabilities
 from batchrun.strategy.model_chain import ChainModel, ModelChain
@@ -13,20 +14,22 @@ def provider_notes(chain: ModelChain, *, asks_by_schema: bool) -> tuple[str, ...
 
     `asks_by_schema` says whether the job asks for structured output.
     """
-    ables = {model.provider: model.capabilities for model in chain.models}
-    found = [f"{provider} {words}" for provider, able in ables.items() for words in _notes(able)]
-    unstructured = [model.price.name for model in chain.models if not model.capabilities.structured_output]
-    if asks_by_schema and unstructured:
-        names = ", ".join(unstructured)
-        found.append(f"{names} takes no JSON Schema, so that the answer is asked for as a tool's input")
-    return tuple(found)
-
-
-def _notes(able: Capabilities) -> Iterator[str]:
-    if not able.counts_tokens:
-        yield "counts no tokens, so that the estimate rests on what was measured for all jobs"
-    if not able.limit_headers:
-        yield "reports no rate limits: [limits] says them, or answers of 429 teach the rate"
+    able = [(model.provider, model.price.name, model.capabilities) for model in chain.models]
+    notes = [
+        (
+            "no tokens are counted by {}: the estimate rests on what was measured for all jobs",
+            [provider for provider, _, one in able if not one.counts_tokens],
+        ),
+        (
+            "no rate limits are told by {}: [limits] says them, or answers of 429 teach the rate",
+            [provider for provider, _, one in able if not one.limit_headers],
+        ),
+        (
+            "no JSON Schema is taken by {}: the answer is asked for as a tool's input",
+            [model for _, model, one in able if asks_by_schema and not one.structured_output],
+        ),
+    ]
+    return tuple(note.format(", ".join(map(escape_control, dict.fromkeys(names)))) for note, names in notes if names)
 
 
 def no_batches(able: Capabilities, model: str, *, requests: int = 0) -> str | None:

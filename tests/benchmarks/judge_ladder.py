@@ -19,7 +19,7 @@ from pathlib import Path
 from _judge_servers import CONTEXT, HERE, free_port, llama_server, running
 from judge_jobs import Case, batchrun, project
 
-DIES_AFTER_S = 4.0
+DIES_AFTER_S = 6.0
 MORE = 'fallbacks = ["home/tiny"]\nfallback_on = ["outage"]\n'
 HOME = '[providers.home]\ntype = "openai"\nbase_url = "{address}/v1"\nfree = true\ncontext_window = {context}\n'
 
@@ -56,7 +56,7 @@ def main() -> None:
         killer.join()
         _, listed = batchrun(folder, "results", "--format", "jsonl", "--all-columns")
         rows = [json.loads(line) for line in listed.splitlines() if line.startswith("{")]
-        models = Counter(row.get("model") for row in rows)
+        models = Counter(row.get("_model") for row in rows)
         print(f"exit {code}, {len(rows)} rows of {documents}, by model {dict(models)}")
         print("".join(f"     | {line}\n" for line in said.splitlines()[-20:]))
         sys.exit(code != 0)

@@ -87,7 +87,7 @@ def test_a_traceback_does_not_tell_them(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError(f"this cannot happen: {os.environ['ANTHROPIC_CUSTOM_HEADERS']} {KEY} {PASSWORD}")
 
-    monkeypatch.setattr("batchrun.providers.anthropic.provider.reply_from", broken)
+    monkeypatch.setattr("batchrun.providers.anthropic.messages.reply_from", broken)
     monkeypatch.setattr("batchrun.planning.planner.Planner.plan", broken)
     project.documents(3)
     ran = batchrun("submit jobs/trial.toml")

@@ -34,7 +34,7 @@ def test_a_bug_does_not_tell_it_either(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("this cannot happen")
 
-    monkeypatch.setattr("batchrun.providers.anthropic.provider.reply_from", broken)
+    monkeypatch.setattr("batchrun.providers.anthropic.messages.reply_from", broken)
     project.documents(1)
     ran = batchrun("submit jobs/trial.toml")
     assert "this cannot happen" in ran.err

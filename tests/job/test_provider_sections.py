@@ -53,10 +53,18 @@ def first_problem(report: str) -> tuple[str, str]:
          ' http://localhost:8080/v1, got "http://x:99999"', ""),
         ('[provider]\nbase_url = "http://x/?a=1"',
          "`provider.base_url`: an address here has neither user nor password, nor a query", ""),
+        ('[provider]\nbase_url = "http://a b\\u0000/v1"', "`provider.base_url`: input should be an address such as"
+         ' http://localhost:8080/v1, got "http://a b\\u0000/v1"', ""),
+        ('[provider]\nheaders = { Content-Length = "5" }',
+         "`provider.headers.Content-Length`: `Content-Length` is no header that can be sent", ""),
+        ('[provider]\nregion = "x"\nrole = "y"', "`provider.region`: a provider of type anthropic has no `region` and"
+         " no `role`", "`region` is for aws, google, bedrock, vertex; `role` is for bedrock"),
         ('[provider]\nheaders = { "a b" = "c" }', "`provider.headers.a b`: `a b` is no header that can be sent", ""),
         ('[provider]\nheaders = { a = "b\\nc" }', "`provider.headers.a`: `a` is no header that can be sent", ""),
         ("[provider]\nheaders = { a = 3 }", "`provider.headers.a`: input should be text in quotes, got 3",
          "put it in quotes"),
+        ('[providers.aws]\nprofile = "p"\napi_key_env = "K"',
+         "`providers.aws.api_key_env`: a provider has a profile or a key", "take one of the two out"),
         ('[providers.bedrock]\nbucket = "gs://x"', "`providers.bedrock.bucket`: bedrock keeps files elsewhere",
          "s3:// for bedrock, gs:// for vertex"),
         ('[providers.vertex]\nbucket = "s3://x"', "`providers.vertex.bucket`: vertex keeps files elsewhere",

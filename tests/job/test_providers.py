@@ -86,6 +86,20 @@ def test_every_model_of_a_job_has_its_engine_name(tmp_path):
     assert (spec.model.name, spec.model.fallbacks) == ("bedrock/claude-haiku-4-5", ("claude-sonnet-5-5",))
 
 
+def test_one_model_by_two_names_is_no_ladder(tmp_path):
+    text = JOB.replace('"MODEL"', '"claude-haiku-4-5"\nfallbacks = ["anthropic/claude-haiku-4-5"]')
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(JobFileError, match='"claude-haiku-4-5" is there already, by another name'):
+        chain(load_job(tmp_path / "x.toml"))
+
+
+@pytest.mark.parametrize("name", ["home/a\\u001b[31m", "home/a b", "home/\\u0085"], ids=["escape", "space", "C1"])
+def test_a_name_that_cannot_be_shown_is_none(tmp_path, name):
+    (tmp_path / "x.toml").write_text(JOB.replace("MODEL", name))
+    with pytest.raises(JobFileError, match="input should be the name of a model"):
+        load_job(tmp_path / "x.toml")
+
+
 def test_a_tier_has_engine_names(tmp_path):
     project = '[tiers]\nsimple = ["claude-haiku-4-5", "anthropic/claude-haiku-4-5"]\n[provider]\ntype = "vertex"\n'
     (tmp_path / "batchrun.toml").write_text(project)
@@ -100,7 +114,7 @@ def test_a_tier_has_engine_names(tmp_path):
         ("nope/llama3", "", 'If "nope" is a provider, write [providers.nope] with its type and its base_url. '),
         ("home/llama3", '[providers.home]\ntype = "openai"\nbase_url = "http://localhost/v1"\n',
          "If the server is your own, write free = true in its section. "),
-        ("openai/claude-sonnet-5-6", "", "did you mean claude-sonnet-5-5? "),
+        ("openai/claude-sonnet-5-6", "", "did you mean openai/claude-sonnet-5-5? "),
     ],
 )  # fmt: skip
 def test_what_is_said_of_a_model_without_a_price(tmp_path, model, sections, hint):
@@ -222,6 +236,6 @@ def test_another_type_under_the_same_name_is_another_request(tmp_path):
 
 
 def test_a_provider_that_is_gone_is_said_to_be_gone():
-    with pytest.raises(UsageProblem, match='no provider "home" any more') as raised:
+    with pytest.raises(UsageProblem, match='there is no provider "home"') as raised:
         Providers().section("home")
-    assert raised.value.hint == "put [providers.home] back into the job file, or into batchrun.toml"
+    assert "an open batch needs the section [providers.home] that it had" in raised.value.hint

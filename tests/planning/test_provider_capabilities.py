@@ -32,8 +32,8 @@ def test_what_bedrock_does_in_another_way(project: TrialProject) -> None:
 
     assert plan.model == "bedrock/claude-haiku-4-5"
     assert plan.provider_notes == (
-        "bedrock counts no tokens, so that the estimate rests on what was measured for all jobs",
-        "bedrock reports no rate limits: [limits] says them, or answers of 429 teach the rate",
+        "no tokens are counted by bedrock: the estimate rests on what was measured for all jobs",
+        "no rate limits are told by bedrock: [limits] says them, or answers of 429 teach the rate",
     )
     assert {one.route for one in plan.forecasts} == {Route.STREAM}
 
@@ -42,7 +42,7 @@ def test_what_bedrock_does_in_another_way(project: TrialProject) -> None:
 def test_how_the_answer_is_asked_for(project: TrialProject, is_held: bool) -> None:
     section = f"{HOME['providers_home']}\nstructured_output = {str(is_held).lower()}"
     notes = planned(project, model=MODEL.format("home/m"), providers_home=section).provider_notes
-    assert ("home/m takes no JSON Schema, so that the answer is asked for as a tool's input" in notes) == (not is_held)
+    assert ("no JSON Schema is taken by home/m: the answer is asked for as a tool's input" in notes) == (not is_held)
 
 
 @pytest.mark.parametrize(

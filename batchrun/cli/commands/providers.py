@@ -26,7 +26,7 @@ def providers(job: Path | None, *, simulate: bool, ledger: Path | None, terminal
     """  # noqa: D301 - \b makes click keep the lines
     import time
 
-    from batchrun.cli.configured import configured, providers_of
+    from batchrun.cli.configured import configured, table_of
     from batchrun.cli.find_run import place_of
     from batchrun.cli.views.providers_text import show_providers
     from batchrun.store.job_files import read_job
@@ -34,7 +34,7 @@ def providers(job: Path | None, *, simulate: bool, ledger: Path | None, terminal
     from batchrun.store.reports.costs import model_uses
 
     read = read_job(job) if job else None
-    known = providers_of(read)
+    known = table_of(read).providers
     path = place_of(str(job) if job else None, ledger).ledgers[simulate]
     with Ledger.read(path) as found:
         uses = model_uses(found, since=time.time() // 86_400 * 86_400)

@@ -2,9 +2,10 @@
 
 import asyncio
 import os
+import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from urllib.parse import urlsplit
@@ -21,17 +22,17 @@ from batchrun.estimation.text_class import TextClass
 from batchrun.execution.failure_messages import fatal_problem
 from batchrun.execution.retry_policy import FailureKind, kind_of
 from batchrun.job.load import JobFile
-from batchrun.job.provider_sections import ANTHROPIC
+from batchrun.job.provider_sections import ANTHROPIC, ProviderSection
 from batchrun.planning.api_lookups import NO_MODELS
 from batchrun.providers import AttemptError, ModelDirectory
 from batchrun.providers.anthropic.credential import Finding, mend_key
-from batchrun.providers.anthropic.endpoint import VARIABLE, Endpoint, trusted_certificates
+from batchrun.providers.anthropic.endpoint import VARIABLE, trusted_certificates
 from batchrun.providers.anthropic.errors import is_missing, is_unknown_model
 from batchrun.providers.anthropic.models import AnthropicModels
 from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import server_time
-from batchrun.providers.credentials import credential_of
+from batchrun.providers.credentials import credential_of, mend_credential
 from batchrun.reply import Failure, ReportedLimits
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
@@ -57,10 +58,12 @@ def address(subject: Subject) -> Iterator[Check]:
     direct = f", not through {unused} (see NO_PROXY)" if unused and not endpoint.proxy else ""
     yield Check("address", Verdict.OK, endpoint.words + direct)
     if url.path.rstrip("/").endswith("/v1"):
-        fix = f'export {VARIABLE}="${{{VARIABLE}%/v1*}}"'
+        shorter = url._replace(path=url.path.rstrip("/").removesuffix("/v1")).geturl()
+        fix = f'base_url = "{shorter}"' if endpoint.named_by else f'export {VARIABLE}="${{{VARIABLE}%/v1*}}"'
         yield Check("address", Verdict.BROKEN, "the address ends in /v1, which the client adds", fix)
     if url.scheme == "http" and url.hostname not in AT_HOME:
-        fix = f'export {VARIABLE}="https${{{VARIABLE}#http}}"'
+        safer = url._replace(scheme="https").geturl()
+        fix = f'base_url = "{safer}"' if endpoint.named_by else f'export {VARIABLE}="https${{{VARIABLE}#http}}"'
         yield Check("address", Verdict.WARNING, "key and documents travel to this address unencrypted", fix)
 
 
@@ -71,19 +74,28 @@ def certificates(_: Subject) -> Iterator[Check]:
 
 def credential(subject: Subject) -> Iterator[Check]:
     """Which credential requests carry, and what looks wrong with it. Its last characters at most are shown."""
+    section = subject.providers.section(ANTHROPIC)
     try:
         factory_of(subject).check_key()
     except EnvironmentProblem as problem:
-        yield Check("credential", Verdict.BROKEN, str(problem), mend_key())
+        yield Check("credential", Verdict.BROKEN, str(problem), problem.hint if section.api_key_env else mend_key())
         return
-    section, usual = subject.providers.section(ANTHROPIC), factory_of(subject).endpoint().is_default
-    for one in credential_of(section, is_default_address=usual):
-        yield Check("credential", verdict_of(one), one.words, one.fix)
+    usual = factory_of(subject).endpoint().is_default
+    yield from findings_of("credential", credential_of(section, is_default_address=usual))
 
 
-def verdict_of(finding: Finding) -> Verdict:
-    """Say whether a credential is in order."""
-    return Verdict.BROKEN if finding.fatal else Verdict.WARNING if finding.fix else Verdict.OK
+def findings_of(name: str, findings: Iterable[Finding]) -> Iterator[Check]:
+    """Say what a credential is, and whether it is in order."""
+    for one in findings:
+        verdict = Verdict.BROKEN if one.fatal else Verdict.WARNING if one.fix else Verdict.OK
+        yield Check(name, verdict, one.words, one.fix)
+
+
+def mend(failure: Failure, section: ProviderSection, otherwise: str) -> str:
+    """Return what mends a failure that the credential or a certificate may be to blame for, or else `otherwise`."""
+    if kind_of(failure) in {FailureKind.NO_KEY, FailureKind.BAD_KEY, FailureKind.FORBIDDEN}:
+        return mend_credential(section)
+    return TRUST if "certificate" in failure.message else otherwise
 
 
 def api(subject: Subject) -> Iterator[Check]:
@@ -92,7 +104,7 @@ def api(subject: Subject) -> Iterator[Check]:
         why = "--offline" if subject.offline else "something above is broken"
         yield Check("api", Verdict.SKIPPED, f"not asked for clock, models and limits: {why}")
         return
-    names, learned = [*subject.models.get(ANTHROPIC, ())], None
+    names, learned = subject.asked[ANTHROPIC], None
     with suppress(BatchrunError), Ledger.read(subject.ledger) as ledger:  # the check of the ledger tells what is wrong
         recent = [] if subject.chain else recent_models(ledger, runs=RECENT_RUNS, most=MOST_MODELS)
         names = names or [name for name in recent if subject.providers.split(name)[0] == ANTHROPIC]
@@ -106,7 +118,7 @@ def api(subject: Subject) -> Iterator[Check]:
 
 def factory_of(subject: Subject) -> AnthropicFactory:
     """Return what makes the clients of the usual API, as the job or the project says."""
-    return AnthropicFactory.of(subject.providers.section(ANTHROPIC))
+    return AnthropicFactory(section=subject.providers.section(ANTHROPIC))
 
 
 async def ask(directory: AnthropicModels, names: Sequence[str], subject: Subject) -> list[Check]:
@@ -117,7 +129,7 @@ async def ask(directory: AnthropicModels, names: Sequence[str], subject: Subject
             found += await ask_about_one(directory, name, subject)
         return [Check("api", Verdict.OK, "it answers, and takes the credential"), *(found if names else [])]
     except AttemptError as error:
-        return [*found, await failed(error.failure, directory, factory_of(subject).endpoint())]
+        return [*found, await failed(error.failure, directory, factory_of(subject))]
     finally:
         await directory.close()
 
@@ -176,23 +188,20 @@ def needs(life: ModelLife, job: JobFile, native: set[TextClass]) -> Iterator[tup
         yield "images", takes.image_input, "choose another model"
 
 
-async def failed(failure: Failure, directory: AnthropicModels, endpoint: Endpoint) -> Check:
+async def failed(failure: Failure, directory: AnthropicModels, factory: AnthropicFactory) -> Check:
     """Say why the API gave no answer. A gateway may lack the Models API, which is no obstacle."""
+    endpoint = factory.endpoint()
     if endpoint.proxy and endpoint.proxy_variable:
         detour = f"unset {endpoint.proxy_variable}"
     else:
-        detour = f"curl -sSI {endpoint.base_url}" if endpoint.is_default else f"unset {VARIABLE}"
+        is_of_environment = not (endpoint.is_default or endpoint.named_by)
+        detour = f"unset {VARIABLE}" if is_of_environment else f"curl -sSI {shlex.quote(endpoint.base_url)}"
     if is_missing(failure):
         if await directory.takes_messages():
             return Check("models", Verdict.WARNING, f"{NO_MODELS} ({failure.name}); this is no obstacle")
         page = "a web page" if directory.is_page else failure.name
         return Check("api", Verdict.BROKEN, f"{endpoint.base_url} is no address of the API: it answers {page}", detour)
-    fix = detour
-    if kind_of(failure) in {FailureKind.NO_KEY, FailureKind.BAD_KEY, FailureKind.FORBIDDEN}:
-        fix = mend_key(with_another=True)
-    elif "certificate" in failure.message:
-        fix = TRUST
-    return Check("api", Verdict.BROKEN, str(fatal_problem(failure)), fix)
+    return Check("api", Verdict.BROKEN, str(fatal_problem(failure)), mend(failure, factory.section, detour))
 
 
 def clock(heard: Mapping[str, str]) -> Iterator[Check]:

@@ -1,17 +1,17 @@
 """What is checked, and the result of a check."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from pathlib import Path
 
 from batchrun.catalog.price_table import PriceTable
+from batchrun.cli.configured import configured
 from batchrun.cli.find_run import place_of
 from batchrun.errors import BatchrunError, Busy
 from batchrun.estimation.text_class import TextClass
 from batchrun.job.load import JobFile
-from batchrun.job.provider_sections import ANTHROPIC
 from batchrun.job.providers import Providers
 from batchrun.store.paths import store_paths
 from batchrun.strategy.model_chain import ModelChain
@@ -53,24 +53,24 @@ class Subject:
     native: set[TextClass] = field(default_factory=set)
     """The kinds of documents that are sent as the files that they are."""
     wanted: Collection[str] = ()
-    """The providers that the person names; none for those of the job, or for the usual one."""
-    providers: Providers = field(default_factory=Providers)
+    """The providers that the person names; none for those of the job, or for the default."""
     broken: set[str] = field(default_factory=set)
     """The names of the checks that found something broken."""
 
     @property
-    def models(self) -> dict[str, dict[str, str]]:
-        """The models of the job by provider and engine name, each with its name at the provider."""
-        found: dict[str, dict[str, str]] = {}
-        for model in self.chain.models if self.chain else ():
-            name, there = self.providers.split(model.price.name)
-            found.setdefault(name, {})[model.price.name] = there
-        return found
+    def providers(self) -> Providers:
+        """Who may answer."""
+        return self.prices.providers if self.prices else Providers()
 
     @property
-    def asked(self) -> Collection[str]:
-        """The providers that are asked: those that the person names, those of the job's models, or the usual one."""
-        return self.wanted or self.models.keys() or [ANTHROPIC]
+    def asked(self) -> Mapping[str, Sequence[str]]:
+        """The providers that are asked, with the engine names of the job's models there.
+
+        They are those that the person names, those of the job's models, or the default.
+        """
+        found = configured(self.providers, self.job if self.chain else None)
+        names = self.wanted or [name for name, models in found.items() if models] or [self.providers.default]
+        return {name: found.get(name, []) for name in names}
 
     @property
     def ledger(self) -> Path:

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 
-from batchrun.cli.configured import refuse_unknown
 from batchrun.cli.doctor.api import address, api, certificates, credential
 from batchrun.cli.doctor.check import Check, Subject, checked
 from batchrun.cli.doctor.job_checks import documents, job_file
@@ -27,7 +26,10 @@ def examine(
     """
     subject = Subject(path, given_ledger, offline, today, wanted=wanted)
     found = [one for check in ((prices, job_file) if wanted else CHECKS) for one in checked(check, subject)]
+    if wanted and subject.broken:
+        return found  # what is wrong there may hide the providers
     if wanted:
-        refuse_unknown(subject.providers, wanted)
+        for name in wanted:
+            subject.providers.section(name)  # raises for a name that is none
         found += checked(providers, subject)
     return found + [one for check in OF_THE_API if ANTHROPIC in subject.asked for one in checked(check, subject)]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from batchrun import __version__
 from batchrun.catalog.notices import old_table
-from batchrun.cli.configured import providers_of
+from batchrun.cli.configured import table_of
 from batchrun.cli.doctor.check import Check, Subject, Verdict
 from batchrun.cli.next_command import command
 from batchrun.cli.views.format import below_here, count
@@ -31,7 +31,6 @@ from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import LedgerDamaged
 from batchrun.store.paths import store_paths
 from batchrun.wording import size
-from batchrun.workflow.job_models import common_prices, prices_of
 
 DISTRIBUTION = "batchrun-documents"
 CHECK_S, MOMENT_S = 60.0, 1.0
@@ -84,8 +83,7 @@ def prices(subject: Subject) -> Iterator[Check]:
         with suppress(BatchrunError):
             subject.job = read_job(subject.path)
     job, today = subject.job, subject.today
-    table = subject.prices = prices_of(job, today=today) if job else common_prices(today=today)
-    subject.providers = providers_of(job)
+    table = subject.prices = table_of(job)
     if old := old_table(table.date, table.source, today=today):
         words, _, remedy = old.partition(": ")
         yield Check("prices", Verdict.WARNING, words, remedy)

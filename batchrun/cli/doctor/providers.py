@@ -2,18 +2,17 @@
 
 import asyncio
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from batchrun.cli.doctor.api import TRUST, verdict_of
+from batchrun.cli.configured import access_to
+from batchrun.cli.doctor.api import findings_of, mend
 from batchrun.cli.doctor.check import Check, Subject, Verdict
-from batchrun.errors import BatchrunError
 from batchrun.execution.failure_messages import fatal_problem
 from batchrun.execution.retry_policy import FailureKind, kind_of
 from batchrun.job.provider_sections import ANTHROPIC, ProviderSection
 from batchrun.providers import AttemptError, Connected
-from batchrun.providers.anthropic.endpoint import Endpoint
 from batchrun.providers.capabilities import capabilities_of
-from batchrun.providers.credentials import credential_of, mend_credential
+from batchrun.providers.credentials import mend_credential
 from batchrun.providers.factories import Factory, factory_of
 from batchrun.reply import Failure
 from batchrun.request import Request
@@ -26,30 +25,28 @@ NO_MODEL = "batchrun-doctor"
 
 def providers(subject: Subject) -> Iterator[Check]:
     """Check the way to each provider, and ask each about the models of the job there."""
-    for name in subject.asked:
+    for name, models in subject.asked.items():
         if name != ANTHROPIC:
-            yield from check_provider(name, subject)
+            yield from check_provider(name, models, subject)
 
 
-def check_provider(name: str, subject: Subject) -> Iterator[Check]:
+def check_provider(name: str, models: Sequence[str], subject: Subject) -> Iterator[Check]:
     """Check one provider. What is said of a failure is the same as in a run, with what mends the failure here."""
     section = subject.providers.section(name)
-    try:
-        factory = factory_of(section)
-        endpoint = factory.endpoint()
-        yield Check(name, Verdict.OK, f"{section.type} at {endpoint.words}")
-        factory.check()
-    except BatchrunError as problem:
+    access = access_to(section)
+    if access.endpoint:
+        yield Check(name, Verdict.OK, f"{section.type} at {access.endpoint.words}")
+    if problem := access.problem:
         yield Check(name, Verdict.BROKEN, str(problem), problem.hint or mend_credential(section))
         return
-    for one in credential_of(section):
-        yield Check(name, verdict_of(one), one.words, one.fix)
+    yield from findings_of(name, access.credential)
     if subject.offline:
         yield Check(name, Verdict.SKIPPED, "not asked: --offline")
         return
-    for engine, there in subject.models.get(name, {"": NO_MODEL}).items():
-        failure = asyncio.run(free_call(factory, section, there))
-        yield judged(engine, failure, name, section, endpoint)
+    for model in models or [""]:
+        there = subject.providers.split(model)[1] or NO_MODEL
+        failure = asyncio.run(free_call(factory_of(section), section, there))
+        yield judged(model, failure, name, section)
 
 
 async def free_call(factory: Factory, section: ProviderSection, there: str) -> Failure | None:
@@ -78,19 +75,24 @@ async def free_call(factory: Factory, section: ProviderSection, there: str) -> F
     return None
 
 
-def judged(engine: str, failure: Failure | None, name: str, section: ProviderSection, endpoint: Endpoint) -> Check:
+def is_about_no_model(failure: Failure) -> bool:
+    """Whether a failure says that there is no such model as was made up. A page of another server does not."""
+    said = failure.message.lower()
+    return kind_of(failure) is FailureKind.NOT_FOUND and (NO_MODEL in said or "deployment" in said)
+
+
+def judged(model: str, failure: Failure | None, name: str, section: ProviderSection) -> Check:
     """Say what the answer of a free call means, and what mends a provider that refuses the call or is not there."""
-    kind, about = failure and kind_of(failure), f" for {engine}" if engine else ""
-    if failure is None or kind is FailureKind.REJECTED or (kind is FailureKind.NOT_FOUND and not engine):
+    kind, about = failure and kind_of(failure), f" for {model}" if model else ""
+    if failure is None or kind is FailureKind.REJECTED or (not model and is_about_no_model(failure)):
         return Check(name, Verdict.OK, f"it answers{about}, and takes the credential")
     if kind is FailureKind.LATER:
         return Check(name, Verdict.WARNING, f"it answers{about}, and asks to be asked later: {failure.message}")
-    if kind in {FailureKind.NO_KEY, FailureKind.BAD_KEY, FailureKind.FORBIDDEN}:
-        fix = mend_credential(section)
-    elif kind is FailureKind.NOT_FOUND:
-        fix = f"name a model that is there; a deployment has its row of prices in [providers.{name}] models"
-    elif "certificate" in failure.message:
-        fix = TRUST
-    else:
-        fix = f"curl -sSI {shlex.quote(endpoint.base_url)}"
-    return Check(name, Verdict.BROKEN, str(fatal_problem(failure)), fix)
+    address = factory_of(section).endpoint().base_url
+    otherwise = f"curl -sSI {shlex.quote(address)}"
+    if kind is FailureKind.NOT_FOUND and not model:
+        words = f"something answers at {address}, but not as an API of type {section.type} does: {failure.message}"
+        return Check(name, Verdict.WARNING, words, f"see whether base_url in [providers.{name}] is right")
+    if kind is FailureKind.NOT_FOUND:
+        otherwise = f"name a model that is there; a deployment has its row of prices in [providers.{name}] models"
+    return Check(name, Verdict.BROKEN, str(fatal_problem(failure)), mend(failure, section, otherwise))

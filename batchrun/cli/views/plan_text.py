@@ -14,6 +14,7 @@ from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import SHOWN_COLUMNS, escape_control, shown_path
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.job.source_sections import FilesSourceSection
+from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.pilot_report import PilotOptions, pilot_terms
 from batchrun.strategy.plan import Kind, Plan
 from batchrun.strategy.reading_notes import guessed_encodings, other_notes
@@ -290,7 +291,7 @@ def money_lines(plan: Plan, opened: OpenJob) -> list[str]:
         f"   instructions and schema: {tokens(estimate.fixed_tokens)} each",
         f"         output  {with_bounds(estimate.output, tokens, width=7)}   {replies}",
         *thinking_lines(plan),
-        *evidence_lines(plan),
+        *evidence_lines(plan, opened.chain),
         *[f"warning  {words}" for words in cut_off_words(plan)],
         f"cost     {with_bounds(estimate.cost_nusd, dollars, width=0)}",
         *before_lines(plan),
@@ -332,7 +333,7 @@ def warnings(plan: Plan, opened: OpenJob) -> list[str]:
     return list(dict.fromkeys([*opened.price_notices, *plan.notices]))
 
 
-def evidence_lines(plan: Plan) -> list[str]:
+def evidence_lines(plan: Plan, chain: ModelChain) -> list[str]:
     """How the input was counted, and how the count is corrected."""
     evidence = plan.evidence
     if evidence.past:
@@ -340,7 +341,9 @@ def evidence_lines(plan: Plan) -> list[str]:
     elif evidence.online:
         corrected = f"corrected by {count(evidence.online, 'count')} of the API"
     else:
-        corrected = "times the measured factor of this model's tokenizer and kind of text; --online 30 narrows it"
+        corrected = "times the measured factor of this model's tokenizer and kind of text"
+        if chain.models[0].capabilities.counts_tokens:
+            corrected += "; --online 30 narrows it"
     lines = [f"counted  tiktoken cl100k, {corrected}"]
     if evidence.guessed:
         guessed = f"{count(evidence.guessed, 'document')} by size, from a sample of the others"

@@ -1,23 +1,19 @@
 """The providers of a job or of the project, for people and for programs."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from batchrun.catalog.money import spent_and_held
-from batchrun.cli.configured import Configured
+from batchrun.catalog.money import dollars
+from batchrun.cli.configured import access_to
 from batchrun.cli.next_command import as_called, command
 from batchrun.cli.views.format import iso, labelled
 from batchrun.cli.views.terminal import Terminal
-from batchrun.errors import BatchrunError
 from batchrun.escaping import readable_json
 from batchrun.job.providers import Providers
-from batchrun.providers.anthropic.credential import Finding
 from batchrun.providers.capabilities import capabilities_of
-from batchrun.providers.credentials import credential_of
-from batchrun.providers.factories import factory_of
 from batchrun.store.reports.costs import ModelUse
 from batchrun.wording import size
 
@@ -30,7 +26,7 @@ WORDS = {
 
 
 def show_providers(
-    found: Sequence[Configured],
+    found: Mapping[str, Sequence[str]],
     providers: Providers,
     uses: Sequence[ModelUse],
     *,
@@ -39,9 +35,11 @@ def show_providers(
     terminal: Terminal,
 ) -> None:
     """Print a passage for each provider, or one JSON object; the last line says what to type next."""
-    by_name = {one.name: [use for use in uses if providers.split(use.model)[0] == one.name] for one in found}
-    told = [{"default": not at, **provider_as_json(one, by_name[one.name])} for at, one in enumerate(found)]
-    asked = next((one for one in told if one["problem"]), told[0])["name"]
+    told = [
+        provider_as_json(name, models, providers, [use for use in uses if providers.split(use.model)[0] == name])
+        for name, models in found.items()
+    ]
+    asked = min(told, key=lambda one: (bool(job) and not one["models"], one["problem"] is None))["name"]
     asking = command("doctor", job, ["--provider", asked])
     if terminal.json:
         terminal.result(readable_json({"v": 1, "simulated": simulated, "providers": told, "next": asking}, indent=2))
@@ -71,31 +69,28 @@ def passage(one: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "lacks", ", ".join(missing)
     if one["models"]:
         yield "models", ", ".join(one["models"])
-    spent, held = (round(one[name] * 1e9) for name in ("today_usd", "today_held_usd"))
-    yield "used", f"last {one['last_at']}; today {spent_and_held(spent, held)}" if one["last_at"] else "never"
+    spent, held = (dollars(round(one[name] * 1e9)) for name in ("today_usd", "today_held_usd"))
+    reserved = f", and {held} reserved" if one["today_held_usd"] else ""
+    yield "used", f"last {one['last_at']}; today {spent} spent{reserved}" if one["last_at"] else "never"
 
 
-def provider_as_json(one: Configured, uses: Sequence[ModelUse]) -> dict[str, Any]:
-    """Return what is known of a provider for programs. What `Factory.check` finds wrong is said, and not hidden."""
-    address, problem, found = None, None, list[Finding]()
-    try:
-        factory = factory_of(one.section)
-        endpoint = factory.endpoint()
-        address = endpoint.words
-        factory.check()
-        found = credential_of(one.section, is_default_address=endpoint.is_default)
-    except BatchrunError as error:
-        problem = error
+def provider_as_json(
+    name: str, models: Sequence[str], providers: Providers, uses: Sequence[ModelUse]
+) -> dict[str, Any]:
+    """Return what is known of a provider for programs."""
+    section = providers.section(name)
+    access = access_to(section)
     last_at = max((use.last_at for use in uses), default=None)
     return {
-        "name": one.name,
-        "type": one.section.type,
-        "address": address,
-        "credential": [finding.words for finding in found],
-        "problem": problem and str(problem),
-        "hint": problem and problem.hint,
-        "can": asdict(capabilities_of(one.section)),
-        "models": list(one.models),
+        "default": name == providers.default,
+        "name": name,
+        "type": section.type,
+        "address": access.endpoint and access.endpoint.words,
+        "credential": [finding.words for finding in access.credential],
+        "problem": access.problem and str(access.problem),
+        "hint": access.problem and access.problem.hint,
+        "can": asdict(capabilities_of(section)),
+        "models": list(models),
         "last_at": iso(last_at) or None,
         "today_usd": sum(use.cost_nusd for use in uses) / 1e9,
         "today_held_usd": sum(use.held_nusd for use in uses) / 1e9,

@@ -1,6 +1,8 @@
 """The routes of a plan side by side, the reason for the chosen route, and the use of the prompt cache on that route."""
 
 from batchrun.catalog.money import dollars
+from batchrun.catalog.provider_prices import OWN_LIMITS
+from batchrun.catalog.rate_limits import LimitOrigin
 from batchrun.cli.views.format import duration, hours, tokens, with_bounds
 from batchrun.escaping import escape_control
 from batchrun.strategy.model_chain import ModelChain
@@ -33,8 +35,10 @@ def limit_lines(chosen: Forecast, chain: ModelChain) -> list[str]:
     """The rate limits that a stream keeps, the origin of the limits, and the models that share them."""
     if chosen.duration is None:
         return []
-    limits, sharing = chain.models[0].limits, chain.sharing(chain.models[0])
-    origin = str(limits.origin("requests_per_minute"))
+    first, sharing = chain.models[0], chain.sharing(chain.models[0])
+    limits, origin = first.limits, str(first.limits.origin("requests_per_minute"))
+    if first.price.limits == OWN_LIMITS and origin == LimitOrigin.START_TIER:
+        return ["limits   none are known: answers of 429 teach the rate"]
     if len(sharing) > 1:
         origin += f", shared by {' and '.join(map(escape_control, sharing))}"
     return [

@@ -67,10 +67,8 @@ class Creator:
                 self._not_uploaded(error.failure)
                 continue
             try:
-                if not spool.candidates or await self._passes_on(spool):
-                    return False
-                if len(spool.candidates) < self._packer.able.min_batch_requests:
-                    self.leaves_few = True
+                self.leaves_few = 0 < len(spool.candidates) < self._packer.able.min_batch_requests
+                if not spool.candidates or self.leaves_few or await self._passes_on(spool):
                     return False
                 if not await self._create(spool):
                     return True

@@ -1,12 +1,13 @@
 """What a request proves itself with: which kind of credential, where it is from, and what looks wrong with it."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from os import environ
 from pathlib import Path
 
 from batchrun.errors import EnvironmentProblem
-from batchrun.job.provider_sections import ProviderSection
+from batchrun.job.provider_sections import ProviderSection, ProviderType
 from batchrun.masking import keep_secret
 
 KINDS = {
@@ -16,6 +17,13 @@ KINDS = {
     "ANTHROPIC_FEDERATION_RULE_ID": "workload identity",
 }
 """The variables that bring a credential; the first that is set counts (SDK 2.14, `lib/credentials/_chain.py`)."""
+USUAL_KEYS: Mapping[ProviderType, str] = {
+    "aws": "ANTHROPIC_AWS_API_KEY",
+    "foundry": "ANTHROPIC_FOUNDRY_API_KEY",
+    "bedrock": "AWS_BEARER_TOKEN_BEDROCK",
+    "openai": "OPENAI_API_KEY",
+}
+"""The usual variable with a key, of the other types that take keys (anthropic 2.14, openai 3.57)."""
 SECRETS = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN")
 LONG_ENOUGH = 24
 """The fewest characters of a secret whose last four are shown."""
@@ -73,19 +81,26 @@ def mend_key(*, with_another: bool = False) -> str:
     return CLEAN.format(given) if given and not with_another else ENTER.format(given or SECRETS[0])
 
 
-def key_of(section: ProviderSection, *usual: str) -> str | None:
-    """Return the key in the variable that `api_key_env` names, or else in one of the usual ones.
+def key_variable(section: ProviderSection) -> str | None:
+    """Return the variable that brings the key of a provider.
 
-    Returns None where no variable is named, and none of the usual ones is set. Raises EnvironmentProblem where the
-    named one is not set, and for a key that no header takes.
+    Returns None where no key is sent, such as with a profile of AWS, and for the API of Anthropic, where the SDK
+    chooses. A usual key never goes to another address: there `api_key_env` says which key does.
     """
-    named = section.api_key_env
-    name = named or next((one for one in usual if environ.get(one)), "")
-    key = environ.get(name)
-    if named:
-        keep_secret(named)
+    return section.api_key_env or (None if section.profile or section.is_elsewhere else USUAL_KEYS.get(section.type))
+
+
+def key_of(section: ProviderSection) -> str | None:
+    """Return the key of a provider. Returns None where no variable brings one, and where the usual one is not set.
+
+    Raises EnvironmentProblem where the one that `api_key_env` names is not set, and for a key that no header takes.
+    """
+    name = key_variable(section)
+    key = environ.get(name) if name else None
+    if section.api_key_env:
+        keep_secret(section.api_key_env)
         if not key:
-            raise EnvironmentProblem(f"api_key_env names {named}, which is not set.", hint=ENTER.format(named))
+            raise EnvironmentProblem(f"api_key_env names {name}, which is not set.", hint=ENTER.format(name))
     if key and not (key.isascii() and key.isprintable()):
         raise EnvironmentProblem(f"{name} has characters in it that no key has.", hint=CLEAN.format(name))
-    return key
+    return key or None

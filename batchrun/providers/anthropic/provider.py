@@ -35,7 +35,7 @@ from batchrun.request import Request
 
 COMPRESSED = {"accept-encoding": "gzip"}
 NO_KEY = "none"
-"""What a server of one's own is sent in the place of a key: the SDK sends nothing without a key."""
+"""What the SDK is told in the place of a key where none is sent: the SDK would look for one in the environment."""
 CUSTOM_HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
 NO_KEY_HINT = "set ANTHROPIC_API_KEY, or rehearse without a key: add --simulate"
 
@@ -65,8 +65,13 @@ class SdkFactory(ABC):
         The SDK's clients of all providers send those headers, which may have a credential for another server.
         """
         sdk = self.client(**options)
-        sdk._custom_headers = COMPRESSED | self.section.headers  # noqa: SLF001 - there is no other way
+        sdk._custom_headers = self.headers  # noqa: SLF001 - there is no other way
         return sdk
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """The headers of every request."""
+        return COMPRESSED | self.section.headers
 
     @abstractmethod
     def client(self, **options: Any) -> Any:
@@ -137,11 +142,6 @@ class AnthropicFactory(SdkFactory):
     """The address of a simulator on this machine, to which no proxy leads."""
     api_key: str | None = field(default=None, repr=False)
 
-    @classmethod
-    def of(cls, section: ProviderSection) -> "AnthropicFactory":
-        """Make the factory of a provider of a job."""
-        return cls(section=section)
-
     @property
     def trust_env(self) -> bool:
         """Whether the proxies of the environment apply."""
@@ -156,16 +156,21 @@ class AnthropicFactory(SdkFactory):
     def key(self) -> str | None:
         """The key that is given; None where the environment or a profile has the credential.
 
-        A server of one's own is sent no key of the API, unless `api_key_env` names the variable of one.
+        A `base_url` in a file may be from somebody else: no key is sent there, unless `api_key_env` names one.
         """
-        given = self.api_key or key_of(self.section)
-        return given or (NO_KEY if self.section.free and self.section.base_url else None)
+        return self.api_key or key_of(self.section) or (NO_KEY if self.section.is_elsewhere else None)
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """The headers of every request, without the one for a key where there is none."""
+        own = COMPRESSED | self.section.headers
+        return own | {"Authorization": anthropic.Omit()} if self.key == NO_KEY else own
 
     def sdk(self, **options: Any) -> Any:
         """Make the SDK's client; the API of Anthropic is sent the headers of ANTHROPIC_CUSTOM_HEADERS too."""
-        if self.section.base_url:
+        if self.section.is_elsewhere:
             return super(AnthropicFactory, self).sdk(**options)
-        return self.client(default_headers=COMPRESSED | self.section.headers, **options)
+        return self.client(default_headers=self.headers, **options)
 
     def client(self, **options: Any) -> anthropic.AsyncAnthropic:
         """Make the client of the SDK."""
@@ -187,7 +192,7 @@ class AnthropicFactory(SdkFactory):
                     "the API key has characters in it that no key has, such as a line break at its end.",
                     hint="check how ANTHROPIC_API_KEY is set",
                 )
-            by_headers = CUSTOM_HEADERS in environ and not self.section.base_url
+            by_headers = CUSTOM_HEADERS in environ and not self.section.is_elsewhere
             if not (client.api_key or client.auth_token or client.credentials or by_headers):
                 raise EnvironmentProblem("no API key: ANTHROPIC_API_KEY is not set.", hint=NO_KEY_HINT)
         if not all(

@@ -10,6 +10,9 @@ from batchrun.providers.clouds.settings import missing_extra, never_told, settin
 
 LOG_IN = "type: aws sso login; or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 
+TELLING = ("botocore.auth", "botocore.endpoint", "botocore.hooks", "botocore.parsers")
+"""The loggers that tell headers, with the session token, and answers, with the credentials of a role or a sign-in."""
+
 
 def session_of(section: ProviderSection) -> Any:
     """Return the session of boto3 that a section names, in the section's region if that names one.
@@ -21,7 +24,7 @@ def session_of(section: ProviderSection) -> Any:
         from botocore.exceptions import BotoCoreError
     except ImportError as error:
         raise missing_extra(section, "aws", "boto3") from error
-    never_told("botocore.auth")  # the session token
+    never_told(*TELLING)
     try:
         return boto3.Session(profile_name=section.profile, region_name=section.region)
     except BotoCoreError as error:

@@ -16,7 +16,6 @@ from batchrun.providers.anthropic.provider import SdkFactory
 from batchrun.providers.clouds.amazon import check_credentials, region_of
 from batchrun.providers.clouds.settings import setting
 
-KEY = "ANTHROPIC_AWS_API_KEY"
 HASH = "x-amz-content-sha256"
 """The header with the hash of a body that is sent piece by piece, and so cannot be hashed when it is signed."""
 
@@ -28,7 +27,7 @@ class AwsFactory(SdkFactory):
     @property
     def key(self) -> str | None:
         """The API key; None where Amazon's chain of credentials signs, as it does for a profile."""
-        return None if self.section.profile else key_of(self.section, KEY)
+        return key_of(self.section)
 
     def client(self, **options: Any) -> AsyncAnthropicAWS:
         """Make the client of the SDK. Raises EnvironmentProblem where the region or the workspace is missing."""

@@ -14,11 +14,10 @@ from batchrun.errors import EnvironmentProblem
 from batchrun.providers import BatchProvider
 from batchrun.providers.anthropic.bounds import STREAM, UnreadableBodyError, pieces_of
 from batchrun.providers.anthropic.cloud_errors import stream_error
-from batchrun.providers.anthropic.credential import key_of
+from batchrun.providers.anthropic.credential import USUAL_KEYS, key_of
 from batchrun.providers.anthropic.provider import SdkFactory
 from batchrun.providers.clouds.amazon import check_credentials, region_of, session_of
 
-KEY = "AWS_BEARER_TOKEN_BEDROCK"
 PREFIX = "anthropic."
 FRAMED_STREAM = 2 * STREAM
 """The most bytes of an event stream: each event is in base64, padded, and in a frame with a checksum."""
@@ -35,13 +34,14 @@ class BedrockFactory(SdkFactory):
     @property
     def key(self) -> str | None:
         """The API key; None where Amazon's chain of credentials signs."""
-        return key_of(self.section, *(() if self.section.profile else (KEY,)))
+        return key_of(self.section)
 
     def client(self, **options: Any) -> AsyncAnthropicBedrock:
         """Make the client of the SDK. Raises EnvironmentProblem where boto3 or the region is missing."""
         session_of(self.section)
-        if self.section.profile and environ.get(KEY):
-            raise EnvironmentProblem(f"{KEY} is set, and the provider has a profile.", hint=f"unset {KEY}")
+        usual = USUAL_KEYS["bedrock"]
+        if self.section.profile and environ.get(usual):  # which the SDK would take all the same
+            raise EnvironmentProblem(f"{usual} is set, and the provider has a profile.", hint=f"unset {usual}")
         return AsyncAnthropicBedrock(
             api_key=self.key,
             aws_region=region_of(self.section),

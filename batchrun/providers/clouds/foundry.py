@@ -7,11 +7,9 @@ from typing import Any
 from anthropic.lib.foundry import AsyncAnthropicFoundry
 
 from batchrun.errors import EnvironmentProblem
-from batchrun.providers.anthropic.credential import ENTER, key_of
+from batchrun.providers.anthropic.credential import ENTER, key_of, key_variable
 from batchrun.providers.anthropic.provider import SdkFactory
 from batchrun.providers.clouds.settings import never_told, setting
-
-KEY = "ANTHROPIC_FOUNDRY_API_KEY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +28,11 @@ class FoundryFactory(SdkFactory):
     def client(self, **options: Any) -> AsyncAnthropicFoundry:
         """Make the client of the SDK. Raises EnvironmentProblem where the resource or the key is missing."""
         never_told("anthropic._base_client")  # the header `api-key`
-        key = key_of(self.section, KEY)
+        key = key_of(self.section)
         if not key:
+            name = key_variable(self.section)
             raise EnvironmentProblem(
-                f"a provider of type foundry needs a key: {KEY} is not set.", hint=ENTER.format(KEY)
+                f"a provider of type foundry needs a key: {name} is not set.", hint=ENTER.format(name)
             )
         return AsyncAnthropicFoundry(api_key=key, base_url=self.address, **options)
 

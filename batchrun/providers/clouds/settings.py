@@ -28,9 +28,14 @@ def setting(section: ProviderSection, key: str, *variables: str, otherwise: str 
     return given
 
 
-def never_told(logger: str) -> None:
-    """Keep a logger from telling what it tells of credentials, when somebody has all loggers tell everything."""
-    logging.getLogger(logger).setLevel(logging.INFO)
+def never_told(*loggers: str) -> None:
+    """Keep loggers from telling what they tell of credentials, whatever level somebody gives them, before or after."""
+    for logger in loggers:
+        logging.getLogger(logger).addFilter(_is_harmless)
+
+
+def _is_harmless(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
 
 
 def missing_extra(section: ProviderSection, extra: str, library: str) -> EnvironmentProblem:

@@ -6,10 +6,10 @@ from os import environ
 
 from batchrun.errors import EnvironmentProblem
 from batchrun.job.provider_sections import ProviderSection, is_openais
-from batchrun.providers.anthropic.credential import key_of
+from batchrun.providers.anthropic.credential import key_of, key_variable
 
 DEFAULT = "https://api.openai.com/v1"
-VARIABLE, KEY = "OPENAI_BASE_URL", "OPENAI_API_KEY"
+VARIABLE = "OPENAI_BASE_URL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +40,16 @@ def address_of(section: ProviderSection) -> Address:
     sent the key that `api_key_env` names beside it, and no other.
     """
     url = section.base_url or environ.get(VARIABLE, "").strip() or DEFAULT
-    takes_environment = section.base_url is None or is_openais(section.base_url)
-    key = key_of(section, *((KEY,) if takes_environment else ()))
+    key = key_of(section)
     if key is None and is_openais(url):
-        hint = f"set {KEY}, or rehearse without a key: add --simulate"
-        raise EnvironmentProblem(f"no API key: {KEY} is not set.", hint=hint)
+        name = key_variable(section)
+        hint = f"set {name}, or rehearse without a key: add --simulate"
+        raise EnvironmentProblem(f"no API key: {name} is not set.", hint=hint)
     return Address(
         url=url,
         named_by="base_url" if section.base_url else VARIABLE,
         key=key,
-        takes_environment=takes_environment,
+        takes_environment=not section.is_elsewhere,
         headers=section.headers,
         project=section.project,
     )

@@ -24,7 +24,7 @@ def responses_body(chat: Mapping[str, Any]) -> dict[str, Any]:
         body["reasoning"] = {"effort": chat["reasoning_effort"]}
     if "tools" in chat:
         choice = chat["tool_choice"]
-        body["tools"] = list(map(_flat, chat["tools"]))
+        body["tools"] = [{"strict": False} | _flat(tool) for tool in chat["tools"]]
         body["tool_choice"] = _flat(choice) if isinstance(choice, dict) else choice
         body["parallel_tool_calls"] = chat["parallel_tool_calls"]
     return body
@@ -41,7 +41,8 @@ def _items(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"type": "function_call_output", "call_id": message["tool_call_id"], "output": content}
         return
     if content:
-        yield {"role": role, "content": content if isinstance(content, str) else list(map(_part, content))}
+        said = content if isinstance(content, str) else list(map(_part, content))
+        yield {"type": "message", "role": role, "content": said}  # llama.cpp takes no turn without its type
     for call in message.get("tool_calls", ()):
         yield {"type": "function_call", "call_id": call["id"], **call["function"]}
 

@@ -122,6 +122,12 @@ def test_each_provider_of_a_job_is_asked(
         assert {one["name"] for one in alone.json["checks"]} == {"prices", "gate"}
         assert alone.json["checks"][-1]["words"] == "it answers, and takes the credential"
         assert not any(GATE_KEY in said for said in (ran.out, alone.out))
+        project_says(project, GATE.format(f"{there.base_url}/elsewhere"))
+        (elsewhere,) = batchrun("doctor --provider gate --json").json["checks"][-1:]
+        assert (elsewhere["verdict"], elsewhere["fix"]) == (
+            "warning",
+            "see whether base_url in [providers.gate] is right",
+        )
         assert "attempts" not in there.simulator.__dict__, "nothing was billed"
     gone = batchrun("doctor --provider gate --json")
     assert gone.code == ExitCode.ENVIRONMENT
@@ -139,3 +145,42 @@ def test_a_job_without_the_usual_api_needs_no_key_of_it(
         ran = batchrun("doctor jobs/trial.toml --json")
         assert [one for one in ran.json["checks"] if one["verdict"] == "broken"] == []
         assert not {"api", "credential", "address"} & {one["name"] for one in ran.json["checks"]}
+
+
+def test_a_broken_job_file_is_said_before_its_providers(project: TrialProject, batchrun: CommandLine) -> None:
+    project.job(providers_gate='type = "anthropic"\nbase_url = 3')
+    ran = batchrun("doctor jobs/trial.toml --provider gate")
+    assert ran.code == ExitCode.USAGE
+    assert "`providers.gate.base_url`" in ran.out
+    assert "there is no provider" not in ran.out + ran.err
+
+
+def test_an_address_is_mended_where_it_is_set(project: TrialProject, batchrun: CommandLine) -> None:
+    project_says(project, '[provider]\nbase_url = "http://gate.test/v1"\n')
+    fixes = [one["fix"] for one in batchrun("doctor --provider anthropic --offline --json").json["checks"]]
+    assert {'base_url = "http://gate.test"', 'base_url = "https://gate.test/v1"'} <= set(fixes)
+    assert not any("ANTHROPIC_BASE_URL" in (fix or "") for fix in fixes)
+
+
+def test_without_a_job_the_default_of_the_project_is_asked(project: TrialProject, batchrun: CommandLine) -> None:
+    project_says(project, '[provider]\ntype = "openai"\nbase_url = "http://gate.test/v1"\nfree = true\n')
+    names = {one["name"] for one in batchrun("doctor --offline --json").json["checks"]}
+    assert "openai" in names
+    assert not {"api", "credential"} & names
+
+
+def test_a_server_that_wants_a_key_is_told_by_the_section(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The usual key is for the usual address: a `base_url` in a file may be anybody's."""
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    project_says(project, f'[provider]\nbase_url = "{api.base_url}"\n')
+    checks = {one["name"]: one for one in batchrun("doctor --json").json["checks"]}
+    assert checks["credential"]["words"] == "none: no `api_key_env` names a variable"
+    assert checks["api"]["words"].startswith("the API refused the key")
+    assert checks["api"]["fix"] == 'name the variable that has the key: api_key_env = "NAME"'
+    project.documents(1)
+    project.job()
+    ran = batchrun("submit jobs/trial.toml")
+    assert ran.code == ExitCode.ENVIRONMENT
+    assert 'name the variable with its key there: api_key_env = "NAME"' in " ".join(ran.err.split())

@@ -9,6 +9,7 @@ from message_server import LONG, request
 from unsent_servers import Talk, hang_up, mute, no_tls, saying, self_signed, status_line, talking
 
 from batchrun.providers import AttemptError, NeverSent
+from batchrun.providers.anthropic.client import causes, last_words
 from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.reply import Cause, Failure
 
@@ -306,3 +307,11 @@ def test_the_base_url_may_end_in_a_line_break(monkeypatch: pytest.MonkeyPatch) -
             return await failure_of()
 
     assert asyncio.run(scenario()).status == 418
+
+
+def test_errors_that_led_to_each_other_end() -> None:
+    first, second = OSError("first"), OSError("second")
+    first.__context__, second.__context__ = second, first
+
+    assert list(causes(first)) == [first, second]
+    assert last_words(first) == "second"

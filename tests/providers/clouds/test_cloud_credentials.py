@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from test_clouds import AWS, BEDROCK, FOUNDRY, GOOGLE, SECTIONS, VERTEX, factory
 
 from batchrun.errors import EnvironmentProblem
 from batchrun.job.provider_sections import ProviderSection
+from batchrun.providers.anthropic.provider import AnthropicFactory
 from batchrun.providers.factories import factory_of
 from batchrun.reply import Cause
 
@@ -99,6 +101,19 @@ def test_a_profile_brings_its_region_and_its_credentials(cloud: CloudServer, bar
     reply_of(factory({"type": "bedrock", "profile": "ours"}, cloud.url), request())
 
     assert cloud.seen[0].is_signed("bedrock", "eu-west-1")
+
+
+def test_no_logger_tells_the_session_token(
+    cloud: CloudServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "token-of-the-session-0123456789")
+    made = factory({**BEDROCK, "region": "eu-south-1"}, cloud.url)  # the SDK keeps the session of a region
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, "botocore.auth"):
+        reply_of(made, request())
+
+    assert "token-of-the-session" in json.dumps(cloud.seen[0].headers)
+    assert "token-of-the-session" not in caplog.text
+    assert "botocore.credentials" in caplog.text, "what is harmless is told"
 
 
 # --- credentials that fail in the middle of a run
@@ -207,10 +222,15 @@ def test_a_batch_goes_in_pieces_to_aws_and_google(
 # --- the API of Anthropic, and servers that speak like it
 
 
-def test_a_server_of_ones_own_is_sent_no_key_of_the_api(cloud: CloudServer) -> None:
-    reply_of(factory({"type": "anthropic"}, cloud.url, free=True), request())
+@pytest.mark.parametrize("max_tokens", [500, 30_000], ids=["plain", "streamed"])
+@pytest.mark.parametrize("is_free", [True, False])
+def test_an_address_in_a_file_is_sent_no_key_of_the_api(cloud: CloudServer, max_tokens: int, *, is_free: bool) -> None:
+    made = factory({"type": "anthropic"}, cloud.url, free=is_free)
+    made.check()
+    reply_of(made, request(max_tokens=max_tokens))
 
     (seen,) = cloud.seen
+    assert not {"authorization", "x-api-key"} & {name.lower() for name in seen.headers}
     assert STRANGE not in json.dumps(seen.headers)
     assert "of-a-gateway" not in json.dumps(seen.headers)
     assert seen.headers["x-team"] == "a"
@@ -223,6 +243,15 @@ def test_a_gateway_is_sent_the_key_that_the_section_names(cloud: CloudServer, mo
 
     assert cloud.seen[0].headers["authorization"] == "Bearer a-key-0123456789"
     assert STRANGE not in json.dumps(cloud.seen[0].headers)
+
+
+def test_a_second_address_of_anthropic_is_sent_the_usual_key(bare: Path) -> None:
+    made = factory_of(ProviderSection(base_url="https://eu.api.anthropic.com"))
+    made.check()
+
+    assert isinstance(made, AnthropicFactory)
+    assert made.sdk().api_key == STRANGE
+    assert factory_of(ProviderSection(base_url="https://anthropic.com.example")).key != STRANGE  # type: ignore[attr-defined]
 
 
 def test_custom_headers_go_to_the_api_beside_those_of_the_section(

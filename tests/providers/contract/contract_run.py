@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 
 import pytest
+from anthropic.lib.aws import _auth as aws_chain
 from contract_server import ANSWERS, ContractServer, Seen
 from contract_wires import GOOGLE_TOKEN, Wire
 
@@ -85,7 +86,8 @@ def request_of(wire: Wire, case: str) -> Request:
 
 @contextmanager
 def environment_of(wire: Wire) -> Iterator[pytest.MonkeyPatch]:
-    """The environment has the wire's credentials, and no others."""
+    """The environment has the wire's credentials, and no others. The SDK forgets what it has read of AWS's chain."""
+    aws_chain._get_session.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
         for name in [*os.environ]:
             if name.startswith(OTHERS) or "PROXY" in name.upper():
@@ -93,6 +95,7 @@ def environment_of(wire: Wire) -> Iterator[pytest.MonkeyPatch]:
         for name, value in (SHUT | dict(wire.environment)).items():
             patch.setenv(name, value)
         yield patch
+    aws_chain._get_session.cache_clear()
 
 
 @contextmanager

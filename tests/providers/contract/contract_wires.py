@@ -110,7 +110,7 @@ KEY = "sk-ant-api03-contract-0123456789abcdef"
 
 ANTHROPIC = Wire(
     name="anthropic",
-    section={"type": "anthropic"},
+    section={"type": "anthropic", "api_key_env": "ANTHROPIC_API_KEY"},
     environment={"ANTHROPIC_API_KEY": KEY},
     key_variable="ANTHROPIC_API_KEY",
     secrets=(KEY,),

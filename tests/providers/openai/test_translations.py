@@ -126,11 +126,11 @@ def test_a_conversation_is_shown_again() -> None:
     assert again == {"role": "user", "content": "Again."}
     messages = [{"role": role, "content": content} for role, content in CONVERSATION]
     assert responses_body(chat_body(asked(messages=messages), is_openais=True))["input"] == [
-        {"role": "user", "content": "x"},
-        {"role": "assistant", "content": "Here."},
+        {"type": "message", "role": "user", "content": "x"},
+        {"type": "message", "role": "assistant", "content": "Here."},
         {"type": "function_call", "call_id": "call_1", **function},
         {"type": "function_call_output", "call_id": "call_1", "output": "`a` is missing."},
-        {"role": "user", "content": "Again."},
+        {"type": "message", "role": "user", "content": "Again."},
     ]
 
 

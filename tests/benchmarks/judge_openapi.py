@@ -4,8 +4,8 @@
 
 The description is `openapi.json` of github.com/openai/openai-openapi. A proxy stands between batchrun and our simulator
 (or llama.cpp's server), and validates every request body, every line of a file for a batch, and every answer. Jobs go
-through it over Chat Completions, over Responses (llama.cpp), with a tool, and in batches (simulator). Keys that the description does not know
-are violations too.
+through it over Chat Completions, over Responses (llama.cpp), with a tool, and in batches (simulator). Keys that
+the description does not know are violations too.
 """
 
 import argparse

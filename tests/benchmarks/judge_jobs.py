@@ -97,7 +97,12 @@ CASES = {
         environment=KEYED,
     ),
     "LiteLLM, messages, simulator": Case(
-        server="litellm", type="anthropic", path="", model="claude-haiku-5-5", provider="", environment=KEYED
+        server="litellm",
+        type="anthropic",
+        path="",
+        model="claude-haiku-5-5",
+        provider='api_key_env = "ANTHROPIC_API_KEY"',
+        environment=KEYED,
     ),
     "LiteLLM, messages, simulator, another key": Case(
         server="litellm",

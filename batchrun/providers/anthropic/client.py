@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import anthropic
@@ -19,11 +19,13 @@ from batchrun.providers.anthropic.bounds import bound_body
 from batchrun.providers.anthropic.cloud_errors import cloud_error
 from batchrun.providers.anthropic.endpoint import Endpoint
 from batchrun.providers.anthropic.errors import is_answer_lost, is_proxy_down, is_proxy_refusal
-from batchrun.providers.anthropic.platform import Platform
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.providers.anthropic.sending import CURRENT, Sending, awake_within, watch_sends
 from batchrun.reply import Cause, Failure
+
+if TYPE_CHECKING:
+    from batchrun.providers.anthropic.provider import SdkFactory
 
 LONGEST_MESSAGE = 1_000
 CONNECT_S = 10.0
@@ -52,7 +54,7 @@ class ApiClient:
     """
 
     def __init__(
-        self, platform: Platform, *, timeout_s: float, connections: int = 16, hears: Sequence[Hook] = ()
+        self, platform: "SdkFactory", *, timeout_s: float, connections: int = 16, hears: Sequence[Hook] = ()
     ) -> None:
         self._timeout_s = timeout_s
         self._platform = platform

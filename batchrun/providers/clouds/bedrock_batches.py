@@ -14,7 +14,7 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from os import environ
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
@@ -24,7 +24,6 @@ from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.bounds import Lines, UnreadableBodyError
 from batchrun.providers.anthropic.client import CONNECT_S, malformed
 from batchrun.providers.anthropic.json_values import count_in, fields_in
-from batchrun.providers.anthropic.platform import Platform
 from batchrun.providers.anthropic.retry_after import server_time
 from batchrun.providers.capabilities import capabilities_of
 from batchrun.providers.clouds import batch_files as files
@@ -32,6 +31,9 @@ from batchrun.providers.clouds.amazon import region_of, session_of
 from batchrun.providers.clouds.aws_failures import aws_failure
 from batchrun.providers.clouds.batch_files import Cloud, FiledBatch
 from batchrun.reply import Cause, Failure
+
+if TYPE_CHECKING:
+    from batchrun.providers.anthropic.provider import SdkFactory
 
 BEDROCK = Cloud(
     version="bedrock-2023-05-31",
@@ -54,7 +56,7 @@ PART = 256 * 1024
 class BedrockBatches:
     """One call is one request, but for the call that creates: that one may be repeated, and creates once."""
 
-    def __init__(self, platform: Platform, section: ProviderSection, *, timeout_s: float) -> None:
+    def __init__(self, platform: "SdkFactory", section: ProviderSection, *, timeout_s: float) -> None:
         self._platform = platform
         self._section = section
         self._timeout_s = timeout_s

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from os import environ
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urljoin
 
 import anthropic
@@ -25,10 +25,12 @@ from batchrun.providers.anthropic.batches import SLOWEST_UPLOAD
 from batchrun.providers.anthropic.client import ApiClient, answered_within, lower_headers, malformed, timeout_for
 from batchrun.providers.anthropic.downloads import lines_of
 from batchrun.providers.anthropic.json_values import count_in, decoded, fields_in, moment_in, word_in
-from batchrun.providers.anthropic.platform import Platform
 from batchrun.providers.anthropic.retry_after import server_time
 from batchrun.providers.clouds import batch_files as files
 from batchrun.providers.clouds.batch_files import Cloud, FiledBatch
+
+if TYPE_CHECKING:
+    from batchrun.providers.anthropic.provider import SdkFactory
 
 VERTEX = Cloud(
     version="vertex-2023-10-16",
@@ -57,7 +59,7 @@ LISTED_S = 60 * 24 * 3600.0
 class VertexBatches(ApiClient):
     """One call is one request: nothing is sent twice."""
 
-    def __init__(self, platform: Platform, section: ProviderSection, *, timeout_s: float) -> None:
+    def __init__(self, platform: "SdkFactory", section: ProviderSection, *, timeout_s: float) -> None:
         super().__init__(platform, timeout_s=timeout_s)
         self._section = section
         sdk: Any = self._client

@@ -39,7 +39,7 @@ FATAL = {
     FailureKind.FORBIDDEN: ("the key may not do this", "check the key's workspace and rights"),
     FailureKind.NOT_FOUND: (
         "the API does not know the model or the endpoint",
-        "check [model] name and ANTHROPIC_BASE_URL",
+        "check [model] name, and the address of the model's provider",
     ),
     FailureKind.MISCONFIGURED: (
         "nothing can be sent",
@@ -47,11 +47,11 @@ FATAL = {
     ),
     FailureKind.REDIRECTED: (
         "the address of the API is another one",
-        f"set ANTHROPIC_BASE_URL to the address of the API itself, {SAME_AGAIN}",
+        f"set `base_url`, or ANTHROPIC_BASE_URL, to the address of the API itself, {SAME_AGAIN}",
     ),
     FailureKind.UNREACHABLE: (
         "the API cannot be reached",
-        f"check the network, ANTHROPIC_BASE_URL and the proxy, {SAME_AGAIN}",
+        f"check the network, the address and the proxy, {SAME_AGAIN}",
     ),
     FailureKind.LATER: (
         "the API has asked everybody to wait for too long",
@@ -59,7 +59,7 @@ FATAL = {
     ),
 }
 """What is said of a failure that stops the whole job, before the API's words, and what to do."""
-DOCTOR = "; or let `batchrun doctor` look for the cause"
+DOCTOR = "; or let `batchrun doctor JOB.toml` look for the cause"
 LOOKED_FOR = {
     FailureKind.BAD_KEY, FailureKind.NOT_FOUND, FailureKind.MISCONFIGURED, FailureKind.REDIRECTED,
     FailureKind.UNREACHABLE,

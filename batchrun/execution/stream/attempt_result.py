@@ -239,7 +239,8 @@ class AttemptResults:
         doc_id, attempts = pending.record.ref.doc_id, pending.tries.attempts
         if action in {Action.STOP, Action.STOP_MONEY, Action.STOP_OUTAGE}:
             self._tell(AttemptFailed(doc_id, failure.name, attempts, None))
-            self._halt.stop(fatal_problem(failure))
+            several = len(self._chain.models) > 1
+            self._halt.stop(fatal_problem(failure, model=attempt.channel.model if several else None))
             raise Halted
         if action is Action.FAIL:
             attempt.channel.prove()

@@ -47,6 +47,8 @@ def test_what_the_first_model_refuses_or_cuts_short_the_next_one_answers(project
     assert summary.exit_code == ExitCode.OK
     assert summary.outcomes == {Outcome.SUCCEEDED: 4}
     assert provider.count == {FIRST: 4, SECOND: 2}
+    assert summary.performance
+    assert summary.performance.answered_by == {FIRST: 4, SECOND: 2}
     assert [(doc_id[-5], model.removesuffix("-20251001")) for doc_id, model in answered_by(project)] == [
         ("0", FIRST), ("1", SECOND), ("2", SECOND), ("3", FIRST),
     ]  # fmt: skip

@@ -23,6 +23,7 @@ from batchrun.providers.anthropic.json_values import json_from
 from batchrun.providers.openai.address import Address
 from batchrun.providers.openai.batch_parsing import (
     QUEUE_FULL,
+    VALIDATING,
     StoredBatch,
     batch_of,
     file_id_of,
@@ -48,7 +49,7 @@ class OpenAIBatches(OpenAIClient):
 
     def __init__(self, address: Address, section: ProviderSection, *, timeout_s: float) -> None:
         super().__init__(address, timeout_s=timeout_s)
-        self._dialect = Dialect.of(section, is_openais=address.is_openais)
+        self._dialect = Dialect.of(section, address)
         self._endpoint = f"/v1/{self._dialect.path}"
 
     async def create(self, body: BatchBody) -> RemoteBatch:
@@ -97,15 +98,16 @@ class OpenAIBatches(OpenAIClient):
         A request without a line was not processed if the batch ended early and every request that the API counts as
         completed has its line. The input file names such requests. Raises AttemptError.
         """
-        told, seen, completed = await self.retrieve(batch.batch_id), set[str](), 0
+        told, seen = await self.retrieve(batch.batch_id), dict[str, bool]()
         for file_id in told.output_files:
             async with aclosing(self._lines(file_id)) as lines:
                 async for line in lines:
                     result = result_from(line, lambda answer: self._dialect.message({}, answer))
-                    seen.add(result.request_id)
-                    completed += result.type is ResultType.SUCCEEDED
+                    seen[result.request_id] = result.type is ResultType.SUCCEEDED
                     yield result
-        if told.left is None or told.input_file is None or told.completed is None or completed < told.completed:
+        if told.left is None or told.input_file is None or told.completed is None:
+            return
+        if sum(seen.values()) < told.completed:
             return
         number = 0
         async with aclosing(self._lines(told.input_file)) as lines:
@@ -124,7 +126,11 @@ class OpenAIBatches(OpenAIClient):
         async def begin() -> openai.AsyncStream[object]:
             with sdk_errors_mapped():
                 return await self._client.get(
-                    f"files/{file_id}/content", cast_to=object, stream=True, stream_cls=openai.AsyncStream[object]
+                    f"files/{file_id}/content",
+                    cast_to=object,
+                    options={"headers": self._unsigned},
+                    stream=True,
+                    stream_cls=openai.AsyncStream[object],
                 )
 
         return lines_of(begin, self._timeout_s)
@@ -141,7 +147,10 @@ class OpenAIBatches(OpenAIClient):
             async with answered_within(within_s):
                 with sdk_errors_mapped():
                     answer = await self._client.files.with_raw_response.create(
-                        file=(name, spool, "application/jsonl"), purpose="batch", timeout=timeout_for(within_s)
+                        file=(name, spool, "application/jsonl"),
+                        purpose="batch",
+                        extra_headers=self._unsigned,
+                        timeout=timeout_for(within_s),
                     )
             return file_id_of(json_from(answer.content, answer.headers), answer.headers)
         except AttemptError as error:
@@ -155,7 +164,7 @@ class OpenAIBatches(OpenAIClient):
         loop, wait_s, refusal = asyncio.get_running_loop(), FIRST_LOOK_S, None
         until = loop.time() + LONGEST_LOOK_S
         try:
-            while batch.is_validating and loop.time() < until:
+            while batch.status == VALIDATING and loop.time() < until:
                 await asyncio.sleep(wait_s)
                 batch, wait_s = await self.retrieve(batch.batch_id), min(2 * wait_s, 5.0)
             refusal = batch.refusals.get(0)

@@ -3,10 +3,8 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from os import environ
 from typing import Any
 
-import anthropic
 import httpx2
 import openai
 
@@ -18,17 +16,11 @@ from batchrun.providers.anthropic.client import (
     timeout_for,
     told_failure,
 )
-from batchrun.providers.anthropic.json_values import fields_in, request_id_in, word_in
-from batchrun.providers.anthropic.rate_limit_headers import reported_limits
-from batchrun.providers.anthropic.retry_after import retry_after_s
+from batchrun.providers.anthropic.json_values import fields_in, word_in
 from batchrun.providers.anthropic.sending import CURRENT, watch_sends
 from batchrun.providers.openai.address import Address
 from batchrun.providers.openai.headers import as_messages_headers
-from batchrun.reply import Cause, Failure
-
-CUSTOM_HEADERS = "OPENAI_CUSTOM_HEADERS"
-OMITTED: Any = openai.Omit()
-"""What stands for a header that the SDK leaves out."""
+from batchrun.reply import Failure
 
 
 class OpenAIClient:
@@ -37,19 +29,23 @@ class OpenAIClient:
     def __init__(self, address: Address, *, timeout_s: float, connections: int = 16) -> None:
         self._timeout_s = timeout_s
         http_client = bounded_client(timeout_s, connections=connections, trust_env=address.trust_env)
+        headers = {"accept-encoding": "gzip", **address.headers}
         self._client = openai.AsyncOpenAI(
             api_key=address.key or "none",
             base_url=address.url,
             project=address.project,
             max_retries=0,
             timeout=timeout_for(timeout_s),
-            default_headers=_headers(address),
+            default_headers=headers,
             http_client=http_client,
         )
         watch_sends(http_client, self._client.base_url, address.named_by)
-        # The SDK takes a request without a key only if the request itself says so.
-        is_keyless = address.key is None and not (address.takes_environment and CUSTOM_HEADERS in environ)
-        self._options: Any = {"headers": {"Authorization": OMITTED}} if is_keyless else {}
+        if not address.takes_environment:  # what the environment has for OpenAI goes to no other server
+            self._client.organization, self._client.project = None, address.project
+            self._client._custom_headers = headers  # noqa: SLF001 - there is no other way
+        is_keyless = not address.key and "authorization" not in map(str.lower, self._client._custom_headers)  # noqa: SLF001
+        self._unsigned: Any = {"Authorization": openai.Omit()} if is_keyless else {}
+        """The SDK takes a request without a key only if the headers of the request itself say so."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -58,38 +54,25 @@ class OpenAIClient:
     async def _post(self, path: str, body: Mapping[str, Any]) -> httpx2.Response:
         with sdk_errors_mapped():
             content = json.dumps(body).encode()
-            return await self._client.post(path, content=content, cast_to=httpx2.Response, options=self._options)
+            options: Any = {"headers": self._unsigned}
+            return await self._client.post(path, content=content, cast_to=httpx2.Response, options=options)
 
     async def _get(self, path: str) -> httpx2.Response:
         async with answered_within(self._timeout_s):
             with sdk_errors_mapped():
-                return await self._client.get(path, cast_to=httpx2.Response, options=self._options)
-
-
-def _headers(address: Address) -> dict[str, Any]:
-    """Return the headers of every request. What the environment has for OpenAI never goes to another server."""
-    own = {"accept-encoding": "gzip", **address.headers}
-    if address.takes_environment:
-        return own
-    lines = environ.get(CUSTOM_HEADERS, "").split("\n")
-    theirs = ["OpenAI-Organization", "OpenAI-Project", *(line.partition(":")[0].strip() for line in lines)]
-    left_out = {name: OMITTED for name in theirs if name and name.lower() != "authorization"}
-    project = {"OpenAI-Project": address.project} if address.project else {}
-    authorization = f"Bearer {address.key}" if address.key else OMITTED
-    return {**left_out, **project, "Authorization": authorization, **own}
+                options: Any = {"headers": self._unsigned}
+                return await self._client.get(path, cast_to=httpx2.Response, options=options)
 
 
 @contextmanager
 def sdk_errors_mapped() -> Iterator[None]:
-    """Raise AttemptError for an error status, and other errors as Anthropic's SDK has them, for `answered_within`."""
+    """Raise AttemptError for an error status, and what broke the connection for `answered_within`."""
     try:
         yield
     except openai.APIStatusError as error:
         raise AttemptError(status_failure(error)) from error
-    except openai.APITimeoutError as error:
-        raise anthropic.APITimeoutError(request=error.request) from error
     except openai.APIConnectionError as error:
-        raise anthropic.APIConnectionError(request=error.request) from error
+        raise error.__cause__ or error  # noqa: B904 - as if the SDK had passed it on
 
 
 def status_failure(error: openai.APIStatusError) -> Failure:
@@ -97,17 +80,14 @@ def status_failure(error: openai.APIStatusError) -> Failure:
     headers = as_messages_headers(lower_headers(error.response))
     fields = fields_in(error.body)
     code = word_in(fields.get("code"))
-    failure = Failure(
-        cause=Cause.STATUS,
-        status=error.status_code,
+    return told_failure(
+        error.response,
+        headers,
         error_type=word_in(fields.get("type")),
-        error_code=None if code is None or code.isdigit() else code,
-        message=_words(error.body),
-        retry_after_s=retry_after_s(headers),
-        api_request_id=request_id_in(headers),
-        limits=reported_limits(headers),
+        error_code=None if code is None or code.isdigit() else code,  # some repeat the status as a text
+        words=_words(error.body),
+        endpoint=CURRENT.get().endpoint,
     )
-    return told_failure(failure, error.response, CURRENT.get().endpoint)
 
 
 def _words(body: object) -> str:

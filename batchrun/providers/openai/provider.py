@@ -31,7 +31,7 @@ class OpenAIProvider(OpenAIClient):
 
     def __init__(self, address: Address, section: ProviderSection, *, timeout_s: float, concurrency: int) -> None:
         super().__init__(address, timeout_s=timeout_s, connections=concurrency + 4)
-        self._dialect = Dialect.of(section, is_openais=address.is_openais)
+        self._dialect = Dialect.of(section, address)
 
     async def send(self, request: Request) -> Reply:
         """Send the request once, within the timeout as a whole. Raises AttemptError."""
@@ -98,14 +98,7 @@ class OpenAIFactory:
         return OpenAIBatches(self.address, self.section, timeout_s=timeout_s)
 
     def make_counter(self, *, timeout_s: float) -> NoReturn:  # noqa: ARG002 - there is none
-        """Say that nothing counts tokens."""
-        raise _lacks("counter of tokens")
+        """Say that neither a counter of tokens nor files for requests are there. No plan offers either."""
+        raise EnvironmentProblem("a provider of type openai neither counts tokens nor keeps files for requests.")
 
-    def make_files(self, *, timeout_s: float) -> NoReturn:  # noqa: ARG002 - there are none
-        """Say that no files are kept for requests."""
-        raise _lacks("files for requests")
-
-
-def _lacks(what: str) -> EnvironmentProblem:
-    # No plan offers what the capabilities of a provider say is not there.
-    return EnvironmentProblem(f"a provider of type openai has no {what}.")
+    make_files = make_counter

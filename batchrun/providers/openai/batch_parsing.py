@@ -7,7 +7,7 @@ from typing import Any
 from batchrun.batch import BatchResult, RemoteBatch, ResultType
 from batchrun.masking import without_secrets
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.batch_parsing import PLAIN_ID, named_line
+from batchrun.providers.anthropic.batch_parsing import named_line, plain_id
 from batchrun.providers.anthropic.client import malformed
 from batchrun.providers.anthropic.json_values import (
     LAST_MOMENT,
@@ -126,11 +126,6 @@ def left_out(line: bytes, number: int, batch: StoredBatch) -> BatchResult:
     refusals = batch.refusals
     failure = refusals.get(number) or refusals.get(0) or KEPT_BACK if batch.left is ResultType.ERRORED else None
     return BatchResult(nonce=nonce, request_id=request_id, type=batch.left, failure=failure)
-
-
-def plain_id(value: Any) -> str | None:
-    """Return an id that may be put into a URL. Returns None for any other value."""
-    return value if isinstance(value, str) and PLAIN_ID.fullmatch(value) else None
 
 
 def _seconds(value: Any) -> float | None:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import openai
@@ -18,50 +18,40 @@ from batchrun.providers.anthropic.client import (
 )
 from batchrun.providers.anthropic.json_values import fields_in, word_in
 from batchrun.providers.anthropic.sending import CURRENT, watch_sends
-from batchrun.providers.openai.address import Address
 from batchrun.providers.openai.headers import as_messages_headers
 from batchrun.reply import Failure
 
+if TYPE_CHECKING:
+    from batchrun.providers.openai.provider import OpenAIFactory
+
 
 class OpenAIClient:
-    """The SDK's client for one address, which sends everything once."""
+    """The SDK's client for one provider, which sends everything once."""
 
-    def __init__(self, address: Address, *, timeout_s: float, connections: int = 16) -> None:
+    def __init__(self, factory: "OpenAIFactory", *, timeout_s: float, connections: int = 16) -> None:
         self._timeout_s = timeout_s
-        http_client = bounded_client(timeout_s, connections=connections, trust_env=address.trust_env)
-        headers = {"accept-encoding": "gzip", **address.headers}
-        self._client = openai.AsyncOpenAI(
-            api_key=address.key or "none",
-            base_url=address.url,
-            project=address.project,
-            max_retries=0,
-            timeout=timeout_for(timeout_s),
-            default_headers=headers,
-            http_client=http_client,
-        )
-        watch_sends(http_client, self._client.base_url, address.named_by)
-        if not address.takes_environment:  # what the environment has for OpenAI goes to no other server
-            self._client.organization, self._client.project = None, address.project
-            self._client._custom_headers = headers  # noqa: SLF001 - there is no other way
-        is_keyless = not address.key and "authorization" not in map(str.lower, self._client._custom_headers)  # noqa: SLF001
-        self._unsigned: Any = {"Authorization": openai.Omit()} if is_keyless else {}
-        """The SDK takes a request without a key only if the headers of the request itself say so."""
+        self._dialect = factory.dialect
+        http_client = bounded_client(timeout_s, connections=connections, trust_env=factory.trust_env)
+        self._client = factory.sdk(max_retries=0, timeout=timeout_for(timeout_s), http_client=http_client)
+        watch_sends(http_client, self._client.base_url, factory.named_by)
+        # The SDK takes a request without a key only if the headers of the request itself say so.
+        signed = factory.key or "authorization" in map(str.lower, self._client._custom_headers)  # noqa: SLF001
+        self._options: Any = {"headers": {} if signed else {"Authorization": openai.Omit()}}
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
     async def _post(self, path: str, body: Mapping[str, Any]) -> httpx2.Response:
-        with sdk_errors_mapped():
-            content = json.dumps(body).encode()
-            options: Any = {"headers": self._unsigned}
-            return await self._client.post(path, content=content, cast_to=httpx2.Response, options=options)
+        async with answered_within(self._timeout_s):
+            with sdk_errors_mapped():
+                content = json.dumps(body).encode()
+                return await self._client.post(path, content=content, cast_to=httpx2.Response, options=self._options)
 
     async def _get(self, path: str) -> httpx2.Response:
         async with answered_within(self._timeout_s):
             with sdk_errors_mapped():
-                options: Any = {"headers": self._unsigned}
-                return await self._client.get(path, cast_to=httpx2.Response, options=options)
+                return await self._client.get(path, cast_to=httpx2.Response, options=self._options)
 
 
 @contextmanager

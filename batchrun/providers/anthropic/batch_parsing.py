@@ -10,7 +10,7 @@ from batchrun.escaping import escape_control
 from batchrun.masking import without_secrets
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.bounds import ENTRIES
-from batchrun.providers.anthropic.client import malformed
+from batchrun.providers.anthropic.client import malformed, not_found
 from batchrun.providers.anthropic.json_values import (
     count_in,
     decoded,
@@ -75,11 +75,11 @@ def batch_of(batch: Any, headers: Mapping[str, str]) -> RemoteBatch:
     """Read a batch. Raises AttemptError when the value is no batch."""
     fields = fields_in(batch)
     batch_id, status, created_at = (
-        fields.get("id"),
+        plain_id(fields.get("id")),
         word_in(fields.get("processing_status")),
         _seconds(fields.get("created_at")),
     )
-    if not (isinstance(batch_id, str) and PLAIN_ID.fullmatch(batch_id)):
+    if batch_id is None:
         raise malformed("the answer is no batch: it has no id", request_id_in(headers))
     if status is None or created_at is None:
         raise malformed(f"the answer is no batch: {batch_id} has no status or no date", request_id_in(headers))
@@ -99,6 +99,18 @@ def batch_of(batch: Any, headers: Mapping[str, str]) -> RemoteBatch:
         else None,
         retry_after_s=retry_after_s(headers),
     )
+
+
+def plain_id(value: Any) -> str | None:
+    """Return an id that may be put into a URL. Returns None for any other value."""
+    return value if isinstance(value, str) and PLAIN_ID.fullmatch(value) else None
+
+
+def checked(batch_id: str) -> str:
+    """Return the id of a batch that may be put into a URL. Raises AttemptError for any other id."""
+    if plain_id(batch_id) is None:
+        raise not_found(f"no batch has the id {escape_control(batch_id)[:100]}")
+    return batch_id
 
 
 def _seconds(value: Any) -> float | None:

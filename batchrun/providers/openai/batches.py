@@ -12,26 +12,22 @@ import httpx2
 import openai
 
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch, ResultType
-from batchrun.escaping import escape_control
-from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.batch_parsing import page_from
+from batchrun.providers.anthropic.batch_parsing import checked, page_from
 from batchrun.providers.anthropic.batches import SLOWEST_UPLOAD
-from batchrun.providers.anthropic.client import answered_within, not_found, timeout_for
+from batchrun.providers.anthropic.client import answered_within, timeout_for
 from batchrun.providers.anthropic.downloads import lines_of
 from batchrun.providers.anthropic.json_values import json_from
-from batchrun.providers.openai.address import Address
 from batchrun.providers.openai.batch_parsing import (
     QUEUE_FULL,
+    VALIDATING,
     StoredBatch,
     batch_of,
     file_id_of,
     left_out,
-    plain_id,
     result_from,
 )
 from batchrun.providers.openai.client import OpenAIClient, sdk_errors_mapped
-from batchrun.providers.openai.dialect import Dialect
 from batchrun.reply import Cause, Failure
 
 BATCHES = "batches"
@@ -46,10 +42,9 @@ FIRST_LOOK_S, LONGEST_LOOK_S = 0.05, 30.0
 class OpenAIBatches(OpenAIClient):
     """One call is one request: nothing is sent twice."""
 
-    def __init__(self, address: Address, section: ProviderSection, *, timeout_s: float) -> None:
-        super().__init__(address, timeout_s=timeout_s)
-        self._dialect = Dialect.of(section, is_openais=address.is_openais)
-        self._endpoint = f"/v1/{self._dialect.path}"
+    @property
+    def _endpoint(self) -> str:
+        return f"/v1/{self._dialect.path}"
 
     async def create(self, body: BatchBody) -> RemoteBatch:
         """Upload the requests of a batch and create the batch, once. Raises AttemptError, and OSError of the disk.
@@ -69,27 +64,24 @@ class OpenAIBatches(OpenAIClient):
             "completion_window": "24h",
             "metadata": {"nonce": body.nonce, "requests": str(body.requests)},
         }
-        async with answered_within(self._timeout_s):
-            answer = await self._post(BATCHES, order)
-        return await self._looked_at(_batch_in(answer))
+        return await self._looked_at(_batch_in(await self._post(BATCHES, order)))
 
     async def retrieve(self, batch_id: str) -> StoredBatch:
         """Ask for one batch. Raises AttemptError."""
-        return _batch_in(await self._get(f"{BATCHES}/{_checked(batch_id)}"))
+        return _batch_in(await self._get(f"{BATCHES}/{checked(batch_id)}"))
 
     async def page(self, *, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:  # noqa: ARG002 - one list for all models
         """Ask for a page of all batches of the key's project, the newest first, after the given one.
 
         The API gives at most 100 at once. Raises AttemptError.
         """
-        after = f"&after={_checked(after_id)}" if after_id else ""
+        after = f"&after={checked(after_id)}" if after_id else ""
         answer = await self._get(f"{BATCHES}?limit={min(limit, MOST_LISTED)}{after}")
         return page_from(answer.content, answer.headers, batch_of)
 
     async def cancel(self, batch_id: str) -> RemoteBatch:
         """Ask for a batch to be canceled; the batch ends some time later. May be repeated. Raises AttemptError."""
-        async with answered_within(self._timeout_s):
-            return _batch_in(await self._post(f"{BATCHES}/{_checked(batch_id)}/cancel", {}))
+        return _batch_in(await self._post(f"{BATCHES}/{checked(batch_id)}/cancel", {}))
 
     async def results(self, batch: RemoteBatch) -> AsyncGenerator[BatchResult, None]:
         """Yield the results of a batch that has ended, and then which requests were not processed.
@@ -97,15 +89,16 @@ class OpenAIBatches(OpenAIClient):
         A request without a line was not processed if the batch ended early and every request that the API counts as
         completed has its line. The input file names such requests. Raises AttemptError.
         """
-        told, seen, completed = await self.retrieve(batch.batch_id), set[str](), 0
+        told, seen = await self.retrieve(batch.batch_id), dict[str, bool]()
         for file_id in told.output_files:
             async with aclosing(self._lines(file_id)) as lines:
                 async for line in lines:
                     result = result_from(line, lambda answer: self._dialect.message({}, answer))
-                    seen.add(result.request_id)
-                    completed += result.type is ResultType.SUCCEEDED
+                    seen[result.request_id] = result.type is ResultType.SUCCEEDED
                     yield result
-        if told.left is None or told.input_file is None or told.completed is None or completed < told.completed:
+        if told.left is None or told.input_file is None or told.completed is None:
+            return
+        if sum(seen.values()) < told.completed:
             return
         number = 0
         async with aclosing(self._lines(told.input_file)) as lines:
@@ -118,13 +111,19 @@ class OpenAIBatches(OpenAIClient):
     def _line_of(self, member: bytes) -> bytes:
         one = json.loads(member)
         asked = {"method": "POST", "url": self._endpoint, "body": self._dialect.body(one["params"])}
-        return json.dumps({"custom_id": one["custom_id"], **asked}, ensure_ascii=False).encode() + b"\n"
+        line = {"custom_id": one["custom_id"], **asked}
+        # A request with half a character in it is ASCII as a whole.
+        return json.dumps(line, ensure_ascii=member.isascii()).encode() + b"\n"
 
     def _lines(self, file_id: str) -> AsyncGenerator[bytes, None]:
         async def begin() -> openai.AsyncStream[object]:
             with sdk_errors_mapped():
                 return await self._client.get(
-                    f"files/{file_id}/content", cast_to=object, stream=True, stream_cls=openai.AsyncStream[object]
+                    f"files/{file_id}/content",
+                    cast_to=object,
+                    options=self._options,
+                    stream=True,
+                    stream_cls=openai.AsyncStream[object],
                 )
 
         return lines_of(begin, self._timeout_s)
@@ -141,7 +140,10 @@ class OpenAIBatches(OpenAIClient):
             async with answered_within(within_s):
                 with sdk_errors_mapped():
                     answer = await self._client.files.with_raw_response.create(
-                        file=(name, spool, "application/jsonl"), purpose="batch", timeout=timeout_for(within_s)
+                        file=(name, spool, "application/jsonl"),
+                        purpose="batch",
+                        extra_headers=self._options["headers"],
+                        timeout=timeout_for(within_s),
                     )
             return file_id_of(json_from(answer.content, answer.headers), answer.headers)
         except AttemptError as error:
@@ -155,7 +157,7 @@ class OpenAIBatches(OpenAIClient):
         loop, wait_s, refusal = asyncio.get_running_loop(), FIRST_LOOK_S, None
         until = loop.time() + LONGEST_LOOK_S
         try:
-            while batch.is_validating and loop.time() < until:
+            while batch.status == VALIDATING and loop.time() < until:
                 await asyncio.sleep(wait_s)
                 batch, wait_s = await self.retrieve(batch.batch_id), min(2 * wait_s, 5.0)
             refusal = batch.refusals.get(0)
@@ -170,9 +172,3 @@ class OpenAIBatches(OpenAIClient):
 
 def _batch_in(answer: httpx2.Response) -> StoredBatch:
     return batch_of(json_from(answer.content, answer.headers), answer.headers)
-
-
-def _checked(batch_id: str) -> str:
-    if plain_id(batch_id) is None:
-        raise not_found(f"no batch has the id {escape_control(batch_id)[:100]}")
-    return batch_id

@@ -10,15 +10,15 @@ from batchrun.escaping import escape_control
 from batchrun.masking import without_secrets
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.bounds import ENTRIES
-from batchrun.providers.anthropic.client import malformed
+from batchrun.providers.anthropic.client import malformed, not_found
 from batchrun.providers.anthropic.json_values import (
     count_in,
     decoded,
     failure_in,
     fields_in,
     json_from,
-    moment_in,
     request_id_in,
+    seconds_in,
     word_in,
 )
 from batchrun.providers.anthropic.message_parsing import reply_of
@@ -62,13 +62,23 @@ def result_from(line: bytes) -> BatchResult:
     return replace(_result_of(fields_in(fields.get("result"))), nonce=nonce, request_id=request_id)
 
 
-def named_line(line: bytes) -> tuple[dict[str, Any], str, str]:
-    """Return the fields of a line about one request, with the nonce of the batch and the id of the request."""
+def checked_id(batch_id: str) -> str:
+    """Return an id that can be put into a URL. Raises AttemptError for another one."""
+    if not PLAIN_ID.fullmatch(batch_id):
+        raise not_found(f"no batch has the id {escape_control(batch_id)[:100]}")
+    return batch_id
+
+
+def named_line(line: bytes, name: str = "custom_id") -> tuple[dict[str, Any], str, str]:
+    """Return the fields of a line about one request, with the nonce of the batch and the id of the request.
+
+    `name` is the key of the request's name.
+    """
     try:
         fields = fields_in(decoded(line))
     except (ValueError, RecursionError):
         fields = {}
-    return fields, *member_name(word_in(fields.get("custom_id")) or "")
+    return fields, *member_name(word_in(fields.get(name)) or "")
 
 
 def batch_of(batch: Any, headers: Mapping[str, str]) -> RemoteBatch:
@@ -77,7 +87,7 @@ def batch_of(batch: Any, headers: Mapping[str, str]) -> RemoteBatch:
     batch_id, status, created_at = (
         fields.get("id"),
         word_in(fields.get("processing_status")),
-        _seconds(fields.get("created_at")),
+        seconds_in(fields.get("created_at")),
     )
     if not (isinstance(batch_id, str) and PLAIN_ID.fullmatch(batch_id)):
         raise malformed("the answer is no batch: it has no id", request_id_in(headers))
@@ -91,8 +101,8 @@ def batch_of(batch: Any, headers: Mapping[str, str]) -> RemoteBatch:
         status=status,
         counts={name: count_in(counts[name]) or 0 for name in COUNTED if name in counts},
         created_at=created_at,
-        expires_at=_seconds(fields.get("expires_at")),
-        ended_at=_seconds(fields.get("ended_at")),
+        expires_at=seconds_in(fields.get("expires_at")),
+        ended_at=seconds_in(fields.get("ended_at")),
         archived=fields.get("archived_at") is not None,
         results_url=escape_control(results_url)
         if isinstance(results_url, str) and len(results_url) < LONGEST_URL
@@ -101,19 +111,19 @@ def batch_of(batch: Any, headers: Mapping[str, str]) -> RemoteBatch:
     )
 
 
-def _seconds(value: Any) -> float | None:
-    moment = moment_in(value)
-    return moment.timestamp() if moment else None
+def answered(message: Any) -> BatchResult:
+    """Read the message that answers a request. A message that cannot be read was billed all the same."""
+    try:
+        return BatchResult(type=ResultType.SUCCEEDED, reply=without_secrets(reply_of(message)))
+    except AttemptError as error:
+        return BatchResult(type=ResultType.SUCCEEDED, failure=error.failure)
 
 
 def _result_of(result: dict[str, Any]) -> BatchResult:
     kind = next((kind for kind in ResultType if kind.value == result.get("type")), None)
     match kind:
         case ResultType.SUCCEEDED:
-            try:
-                return BatchResult(type=kind, reply=without_secrets(reply_of(result.get("message"))))
-            except AttemptError as error:
-                return BatchResult(type=kind, failure=error.failure)
+            return answered(result.get("message"))
         case ResultType.ERRORED:
             return BatchResult(type=kind, failure=without_secrets(failure_in(result.get("error"), {})))
         case _:

@@ -7,10 +7,9 @@ import anthropic
 import httpx2
 
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch
-from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.batch_parsing import PLAIN_ID, batch_from, page_from, result_from
-from batchrun.providers.anthropic.client import ApiClient, answered_within, not_found, timeout_for
+from batchrun.providers.anthropic.batch_parsing import batch_from, checked_id, page_from, result_from
+from batchrun.providers.anthropic.client import ApiClient, answered_within, timeout_for
 from batchrun.providers.anthropic.downloads import lines_of
 
 SLOWEST_UPLOAD = 1_000_000
@@ -117,9 +116,7 @@ def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
 
 
 def _path_of(batch_id: str) -> str:
-    if not PLAIN_ID.fullmatch(batch_id):
-        raise not_found(f"no batch has the id {escape_control(batch_id)[:100]}")
-    return f"{PATH}/{batch_id}"
+    return f"{PATH}/{checked_id(batch_id)}"
 
 
 class _ByteSource:

@@ -4,13 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from batchrun.batch import BatchResult, RemoteBatch, ResultType
+from batchrun.batch import BatchResult, ResultType
 from batchrun.masking import without_secrets
-from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.batch_parsing import PLAIN_ID, named_line
+from batchrun.providers.anthropic.batch_parsing import PLAIN_ID, answered, named_line
 from batchrun.providers.anthropic.client import malformed
 from batchrun.providers.anthropic.json_values import count_in, failure_in, fields_in, request_id_in, word_in
-from batchrun.providers.anthropic.message_parsing import reply_of
+from batchrun.providers.anthropic.line_files import FiledBatch
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.reply import Cause, Failure
 
@@ -33,16 +32,11 @@ KEPT_BACK = Failure(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredBatch(RemoteBatch):
+class StoredBatch(FiledBatch):
     """A batch with the files that the API keeps of the batch."""
 
     is_validating: bool = False
     """Whether the API has not begun, because it still looks at the input file."""
-    completed: int | None = None
-    """How many requests succeeded, and are billed. None if the API does not say."""
-    left: ResultType | None = None
-    """How requests ended that have no line. None if every request should have a line."""
-    input_file: str | None = None
     output_files: tuple[str, ...] = ()
     """The ids of the files with the results: of the requests that succeeded, then of the others."""
     refusals: Mapping[int, Failure] = field(default_factory=dict)
@@ -100,11 +94,7 @@ def result_from(line: bytes, message_in: Callable[[Any], Any]) -> BatchResult:
     result = BatchResult(nonce=nonce, request_id=request_id, type=CODES.get(word_in(error.get("code")) or ""))
     match count_in(response.get("status_code")):
         case 200:
-            try:
-                reply = without_secrets(reply_of(message_in(response.get("body"))))
-            except AttemptError as no_message:
-                return replace(result, type=ResultType.SUCCEEDED, failure=no_message.failure)
-            return replace(result, type=ResultType.SUCCEEDED, reply=reply)
+            return replace(answered(message_in(response.get("body"))), nonce=nonce, request_id=request_id)
         case None if result.type or not error:
             return result
         case status:

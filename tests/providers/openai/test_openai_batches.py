@@ -111,7 +111,7 @@ class Body:
     async def members(self) -> AsyncIterator[bytes]:
         for number in range(self.requests):
             params = {"model": "gpt", "max_tokens": 9, "messages": [{"role": "user", "content": f"Ä{number}"}]}
-            yield json.dumps({"custom_id": f"n-{number}", "params": params}).encode()
+            yield json.dumps({"custom_id": f"n-{number}", "params": params}, ensure_ascii=False).encode()
         self.heard.append("announced")
 
     def parts(self) -> AsyncIterator[bytes]:

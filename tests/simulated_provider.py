@@ -23,6 +23,7 @@ from batchrun.simulator.faults.kinds import HtmlPage, Wire
 from batchrun.simulator.http.responses import retry_after
 from batchrun.simulator.replies.message_json import new_id, to_json
 from batchrun.simulator.simulator import WITH_LIMIT_HEADERS, Delivery, Simulator, Unanswered
+from batchrun.simulator.usage.rate_limits import Levels, limit_headers
 
 BEGAN_WALL = 1_795_000_000.0
 """Seconds since 1970 at the loop's time 0, as the headers tell them."""
@@ -115,7 +116,7 @@ class SimulatedProvider:
         headers = {"request-id": self._request_id()}
         if rejected.card and error.status in WITH_LIMIT_HEADERS:
             now = arrival.at_s
-            headers |= dict(self.simulator.limit_headers(rejected.card, now=now))
+            headers |= self._limit_headers(self.simulator.levels(rejected.card, now=now))
         if rejected.retry_after_s is not None:
             headers["retry-after"] = retry_after(rejected.retry_after_s)
         failure = Failure(
@@ -148,8 +149,11 @@ class SimulatedProvider:
             return
         arrival.status = 200
         if not sent.done():
-            limits = self.simulator.limit_headers(answered.card, now=now, levels=answered.levels)
-            sent.set_result({"request-id": self._request_id(), **dict(limits)})
+            levels = answered.levels or self.simulator.levels(answered.card, now=now)
+            sent.set_result({"request-id": self._request_id(), **self._limit_headers(levels)})
+
+    def _limit_headers(self, levels: Levels) -> dict[str, str]:
+        return dict(limit_headers(levels, epoch_s=self.simulator.epoch_s))
 
     def _request_id(self) -> str:
         return new_id("req_011C", next(self._numbers))

@@ -289,7 +289,7 @@ def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:
         yield f"the API did not count: {escape_control(problem)}"
     if plan.continues:
         yield f"continuing run {plan.continues}: {spent_and_held(plan.spent_nusd, plan.held_nusd)}"
-    yield from (f"provider {words}" for words in plan.provider_notes)
+    yield from plan.provider_notes
     yield from map(escape_control, plan.budget_notes)
     is_refused = not (plan.partial_answers or plan.already_approved)  # then the refusal says the same
     for words in [*markup_words(plan), *([] if is_refused else cut_off_words(plan))]:

@@ -20,7 +20,7 @@ SAME_AGAIN = "then run the same command: nothing is lost"
 FATAL = {
     FailureKind.MONEY: (
         "the account may not spend",
-        f"raise the limit or settle the bill in the Console, {SAME_AGAIN}",
+        f"raise the limit or settle the bill at the provider, {SAME_AGAIN}",
     ),
     FailureKind.NO_KEY: (
         "no usable API key",
@@ -39,7 +39,7 @@ FATAL = {
     FailureKind.FORBIDDEN: ("the key may not do this", "check the key's workspace and rights"),
     FailureKind.NOT_FOUND: (
         "the API does not know the model or the endpoint",
-        "check [model] name and ANTHROPIC_BASE_URL",
+        "check [model] name, and the address of the model's provider",
     ),
     FailureKind.MISCONFIGURED: (
         "nothing can be sent",
@@ -47,11 +47,11 @@ FATAL = {
     ),
     FailureKind.REDIRECTED: (
         "the address of the API is another one",
-        f"set ANTHROPIC_BASE_URL to the address of the API itself, {SAME_AGAIN}",
+        f"set ANTHROPIC_BASE_URL, or the `base_url` of the section, to the address of the API itself, {SAME_AGAIN}",
     ),
     FailureKind.UNREACHABLE: (
         "the API cannot be reached",
-        f"check the network, ANTHROPIC_BASE_URL and the proxy, {SAME_AGAIN}",
+        f"check the network, the address and the proxy, {SAME_AGAIN}",
     ),
     FailureKind.LATER: (
         "the API has asked everybody to wait for too long",
@@ -59,7 +59,7 @@ FATAL = {
     ),
 }
 """What is said of a failure that stops the whole job, before the API's words, and what to do."""
-DOCTOR = "; or let `batchrun doctor` look for the cause"
+DOCTOR = "; or let `batchrun doctor JOB.toml` look for the cause"
 LOOKED_FOR = {
     FailureKind.BAD_KEY, FailureKind.NOT_FOUND, FailureKind.MISCONFIGURED, FailureKind.REDIRECTED,
     FailureKind.UNREACHABLE,
@@ -85,14 +85,14 @@ def waited_for(failure: Failure) -> str:
     return f"{failure.status or failure.cause}: {failure.message}"
 
 
-def fatal_problem(failure: Failure) -> BatchrunError:
-    """Say why the whole job stops, with the API's own words and what to do."""
+def fatal_problem(failure: Failure, *, model: str | None = None) -> BatchrunError:
+    """Say why the whole job stops, with the API's own words and what to do; `model` is named if a job has several."""
     words = f"{failure.message} ({failure.name})" if failure.status else failure.message
     kind = kind_of(failure)
     what, hint = FATAL.get(kind, NO_ANSWER)
     hint += DOCTOR if kind in LOOKED_FOR else ""
     problem = Stopped if kind is FailureKind.MONEY else EnvironmentProblem
-    return problem(f"{what}: {words}", hint=hint)
+    return problem(f"{model}: {what}: {words}" if model else f"{what}: {words}", hint=hint)
 
 
 def batch_rejected(failure: Failure) -> Stopped:

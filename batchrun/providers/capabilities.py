@@ -80,6 +80,6 @@ def capabilities_of(section: ProviderSection, row_name: str = "") -> Capabilitie
         found = replace(found, structured_output=False)
     if section.structured_output is not None:
         found = replace(found, structured_output=section.structured_output)
-    if section.type in {"anthropic", "aws", "google"} and not found.structured_output:
-        found = replace(found, batches=False)  # the bodies of Message Batches are sent as they are
+    if section.type in {"anthropic", "aws", "google", "openai"} and not found.structured_output:
+        found = replace(found, batches=False)  # no result of a batch tells whether a tool was in the place of a schema
     return found

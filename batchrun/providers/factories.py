@@ -58,7 +58,8 @@ def _openai_factory(section: ProviderSection, simulator: str | None) -> Factory:
         from batchrun.providers.openai.provider import OpenAIFactory
     except ImportError as error:
         raise missing_extra(section, "openai", "openai") from error
-    return OpenAIFactory(section, simulator)
+    # The simulator knows Chat Completions alone.
+    return OpenAIFactory(section.model_copy(update={"api": "chat"}) if simulator else section, simulator)
 
 
 def _claude_factory(section: ProviderSection) -> Factory:

@@ -6,7 +6,7 @@ takes 60/speed real seconds. The limits in headers stay as configured, and the w
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, InitVar, dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -25,15 +25,7 @@ from batchrun.simulator.requests.model_cards import ModelCard
 from batchrun.simulator.requests.parameters import Params, check_message, parse
 from batchrun.simulator.requests.token_count import count_prompt
 from batchrun.simulator.usage.prompt_cache import PromptCache, PromptUsage
-from batchrun.simulator.usage.rate_limits import (
-    Bucket,
-    Levels,
-    Limits,
-    ModelBuckets,
-    WriteLimits,
-    limit_headers,
-    start_limits,
-)
+from batchrun.simulator.usage.rate_limits import Bucket, Levels, Limits, ModelBuckets, start_limits
 
 ORGANIZATION_ID = "5ca1ab1e-0000-4000-8000-000000000000"
 
@@ -152,11 +144,9 @@ class Simulator:
         """Count output against its limit, once it is produced."""
         self._buckets_of(delivery.card).produce(delivery.output_tokens, now)
 
-    def limit_headers(
-        self, card: ModelCard, *, now: float, levels: Levels | None = None, write: WriteLimits = limit_headers
-    ) -> Iterator[tuple[str, str]]:
-        """Write the rate limit headers of a model, by default as of `now`."""
-        return write(levels or self._buckets_of(card).levels(now), epoch_s=self.epoch_s)
+    def levels(self, card: ModelCard, *, now: float) -> Levels:
+        """Return what is left of the rate limits of a model."""
+        return self._buckets_of(card).levels(now)
 
     def _buckets_of(self, card: ModelCard) -> ModelBuckets:
         if card.pool not in self._buckets:

@@ -13,7 +13,7 @@ MODEL = 'name = "home/llama3"\nmax_tokens = 300'
 SERVER = 'type = "openai"\nbase_url = "{}/v1"\nfree = true\napi_key_env = "HOME_KEY"\n{}'
 
 
-@pytest.mark.parametrize("more", ["", 'api = "responses"', "structured_output = false"])
+@pytest.mark.parametrize("more", ["", "structured_output = false"])
 def test_a_server_of_ones_own_answers_for_nothing(
     project: TrialProject, batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch, more: str
 ) -> None:
@@ -33,7 +33,7 @@ def test_a_server_of_ones_own_answers_for_nothing(
 
 
 def test_a_rehearsal_needs_neither_key_nor_server(project: TrialProject, batchrun: CommandLine) -> None:
-    provider = 'type = "openai"\nbase_url = "http://127.0.0.1:9/v1"\napi_key_env = "NOBODY"'
+    provider = 'type = "openai"\napi = "responses"\nbase_url = "http://127.0.0.1:9/v1"\napi_key_env = "NOBODY"'
     project.job(model='name = "gpt-6-luna"\nmax_tokens = 300', provider=provider)
     project.documents(2)
 

@@ -77,3 +77,4 @@ def test_the_apis_words_are_in_what_stops_a_run() -> None:
 
     assert [str(stop) for stop in stops if "revoked" not in str(stop)] == []
     assert [str(stop) for stop in stops if not stop.hint] == []
+    assert str(fatal_problem(status(503, "revoked"), model="home/llama3")).startswith("home/llama3: ")

@@ -79,6 +79,15 @@ def test_a_route_that_is_not_there_is_refused(project: TrialProject) -> None:
         run_async(opened.planner(SubmitOptions(route="batch")).plan(Selection()))
 
 
+def test_openai_takes_no_batches_of_requests_by_tool(project: TrialProject) -> None:
+    section = 'type = "openai"\nstructured_output = {}'
+    plans = [
+        planned(project, 120, model=MODEL.format("gpt-6-luna"), run='route = "auto"', provider=section.format(one))
+        for one in ("true", "false")
+    ]
+    assert [plan.choice.route for plan in plans] == [Route.BATCH, Route.STREAM]
+
+
 def test_pdfs_as_they_are_need_a_provider_that_takes_them(project: TrialProject) -> None:
     source = 'type = "files"\ninclude = ["docs/*"]\npdf = "native"'
     with pytest.raises(UsageProblem, match="home/m takes no PDFs as they are"):

@@ -7,13 +7,13 @@ from collections import Counter
 
 import pytest
 from scripted_models import FIRST, SECOND, THIRD, Models, models
-from scripted_provider import OVERLOADED, ScriptedProvider, Step, answer
+from scripted_provider import OVERLOADED, ScriptedProvider, Step, answer, lost
 from trial_project import TrialProject
 
 from batchrun.errors import EnvironmentProblem, ExitCode
 from batchrun.outcome import Outcome
 from batchrun.planning.selection import Selection
-from batchrun.reply import Reply
+from batchrun.reply import Cause, Reply
 from batchrun.request import Request
 
 pytestmark = pytest.mark.slow
@@ -47,6 +47,8 @@ def test_what_the_first_model_refuses_or_cuts_short_the_next_one_answers(project
     assert summary.exit_code == ExitCode.OK
     assert summary.outcomes == {Outcome.SUCCEEDED: 4}
     assert provider.count == {FIRST: 4, SECOND: 2}
+    assert summary.performance
+    assert summary.performance.answered_by == {FIRST: 4, SECOND: 2}
     assert [(doc_id[-5], model.removesuffix("-20251001")) for doc_id, model in answered_by(project)] == [
         ("0", FIRST), ("1", SECOND), ("2", SECOND), ("3", FIRST),
     ]  # fmt: skip
@@ -203,6 +205,23 @@ def test_when_all_models_are_out_for_long_the_run_ends_and_nothing_is_lost(proje
     assert set(summary.outcomes) == {Outcome.SUCCEEDED, None}
     assert max(out.sent_at[-1] for out in provider.of.values()) < 3 + 2 * 60 + 30
     assert project.submit(models()).outcomes == {Outcome.SUCCEEDED: 100}
+
+
+@pytest.mark.usefixtures("virtual_time", "no_output")
+@pytest.mark.parametrize(("last", "ends"), [("bedrock/claude-sonnet-5-5", ExitCode.OK), (THIRD, ExitCode.ENVIRONMENT)])
+def test_where_nobody_can_be_reached_from_the_start_another_provider_is_asked(
+    project: TrialProject, last: str, ends: ExitCode
+) -> None:
+    project.job(model=chain(FIRST, SECOND, last))
+    project.documents(4)
+    dead = ScriptedProvider(default=lost(Cause.UNREACHABLE))
+    provider = Models(of={FIRST: dead, SECOND: dead, THIRD: dead})
+
+    summary = project.submit(provider)
+
+    assert summary.exit_code == ends
+    assert summary.outcomes == {Outcome.SUCCEEDED if ends == ExitCode.OK else None: 4}
+    assert set(provider.count) == ({FIRST, SECOND, last} if ends == ExitCode.OK else {FIRST})
 
 
 # --- money

@@ -224,7 +224,9 @@ class AttemptResults:
         """Return whether the run goes on although this model answers nobody."""
         channel, now = attempt.channel, attempt.channel.clock()
         if is_unreachable(failure) and not self._failure_history.ever_answered:
-            return False  # the next model is at the same address
+            provider, *later = (model.provider for model in self._chain.models[channel.model_no :])
+            if set(later) <= {provider}:
+                return False  # every later model is at the same address
         if self._chain.falls_back(channel.model_no, OUTAGE):
             return True  # the next model answers meanwhile
         if not self._failure_history.ever_answered:
@@ -237,7 +239,8 @@ class AttemptResults:
         doc_id, attempts = pending.record.ref.doc_id, pending.tries.attempts
         if action in {Action.STOP, Action.STOP_MONEY, Action.STOP_OUTAGE}:
             self._tell(AttemptFailed(doc_id, failure.name, attempts, None))
-            self._halt.stop(fatal_problem(failure))
+            several = len(self._chain.models) > 1
+            self._halt.stop(fatal_problem(failure, model=attempt.channel.model if several else None))
             raise Halted
         if action is Action.FAIL:
             attempt.channel.prove()

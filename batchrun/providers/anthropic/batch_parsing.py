@@ -62,13 +62,6 @@ def result_from(line: bytes) -> BatchResult:
     return replace(_result_of(fields_in(fields.get("result"))), nonce=nonce, request_id=request_id)
 
 
-def checked_id(batch_id: str) -> str:
-    """Return an id that can be put into a URL. Raises AttemptError for another one."""
-    if not PLAIN_ID.fullmatch(batch_id):
-        raise not_found(f"no batch has the id {escape_control(batch_id)[:100]}")
-    return batch_id
-
-
 def named_line(line: bytes, name: str = "custom_id") -> tuple[dict[str, Any], str, str]:
     """Return the fields of a line about one request, with the nonce of the batch and the id of the request.
 
@@ -85,11 +78,11 @@ def batch_of(batch: Any, headers: Mapping[str, str]) -> RemoteBatch:
     """Read a batch. Raises AttemptError when the value is no batch."""
     fields = fields_in(batch)
     batch_id, status, created_at = (
-        fields.get("id"),
+        plain_id(fields.get("id")),
         word_in(fields.get("processing_status")),
         seconds_in(fields.get("created_at")),
     )
-    if not (isinstance(batch_id, str) and PLAIN_ID.fullmatch(batch_id)):
+    if batch_id is None:
         raise malformed("the answer is no batch: it has no id", request_id_in(headers))
     if status is None or created_at is None:
         raise malformed(f"the answer is no batch: {batch_id} has no status or no date", request_id_in(headers))
@@ -117,6 +110,18 @@ def answered(message: Any) -> BatchResult:
         return BatchResult(type=ResultType.SUCCEEDED, reply=without_secrets(reply_of(message)))
     except AttemptError as error:
         return BatchResult(type=ResultType.SUCCEEDED, failure=error.failure)
+
+
+def plain_id(value: Any) -> str | None:
+    """Return an id that may be put into a URL. Returns None for any other value."""
+    return value if isinstance(value, str) and PLAIN_ID.fullmatch(value) else None
+
+
+def checked(batch_id: str) -> str:
+    """Return the id of a batch that may be put into a URL. Raises AttemptError for any other id."""
+    if plain_id(batch_id) is None:
+        raise not_found(f"no batch has the id {escape_control(batch_id)[:100]}")
+    return batch_id
 
 
 def _result_of(result: dict[str, Any]) -> BatchResult:

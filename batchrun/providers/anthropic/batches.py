@@ -8,7 +8,7 @@ import httpx2
 
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.batch_parsing import batch_from, checked_id, page_from, result_from
+from batchrun.providers.anthropic.batch_parsing import batch_from, checked, page_from, result_from
 from batchrun.providers.anthropic.client import ApiClient, answered_within, timeout_for
 from batchrun.providers.anthropic.downloads import lines_of
 
@@ -116,7 +116,7 @@ def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
 
 
 def _path_of(batch_id: str) -> str:
-    return f"{PATH}/{checked_id(batch_id)}"
+    return f"{PATH}/{checked(batch_id)}"
 
 
 class _ByteSource:

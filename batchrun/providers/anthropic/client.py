@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import anthropic
@@ -19,11 +19,13 @@ from batchrun.providers.anthropic.bounds import bound_body
 from batchrun.providers.anthropic.cloud_errors import cloud_error
 from batchrun.providers.anthropic.endpoint import Endpoint
 from batchrun.providers.anthropic.errors import is_answer_lost, is_proxy_down, is_proxy_refusal
-from batchrun.providers.anthropic.platform import Platform
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.providers.anthropic.sending import CURRENT, Sending, awake_within, watch_sends
 from batchrun.reply import Cause, Failure
+
+if TYPE_CHECKING:
+    from batchrun.providers.anthropic.provider import SdkFactory
 
 LONGEST_MESSAGE = 1_000
 CONNECT_S = 10.0
@@ -52,7 +54,7 @@ class ApiClient:
     """
 
     def __init__(
-        self, platform: Platform, *, timeout_s: float, connections: int = 16, hears: Sequence[Hook] = ()
+        self, platform: "SdkFactory", *, timeout_s: float, connections: int = 16, hears: Sequence[Hook] = ()
     ) -> None:
         self._timeout_s = timeout_s
         self._platform = platform
@@ -157,18 +159,14 @@ def failures_mapped(timeout_s: float) -> Iterator[Sending]:
 def status_failure(error: anthropic.APIStatusError, endpoint: Endpoint | None = None) -> Failure:
     """Make the failure of an error status."""
     told = cloud_error(error.body, error.response.headers)
-    error_type, request_id = error.type or told.error_type, request_id_of(error.response.headers)
-    failure = Failure(
-        cause=Cause.STATUS,
-        status=error.status_code,
-        error_type=error_type and escape_control(error_type)[:LONGEST_WORD],
-        error_code=error_code_of(error) or (told.code and escape_control(told.code)[:LONGEST_WORD]),
-        message=error.api_message or told.message or "",
-        retry_after_s=retry_after_s(error.response.headers),
-        api_request_id=request_id and escape_control(request_id)[:LONGEST_WORD],
-        limits=reported_limits(error.response.headers),
+    return told_failure(
+        error.response,
+        error.response.headers,
+        error_type=error.type or told.error_type,
+        error_code=error_code_of(error) or told.code,
+        words=error.api_message or told.message or "",
+        endpoint=endpoint,
     )
-    return told_failure(failure, error.response, endpoint)
 
 
 def request_id_of(headers: Mapping[str, str]) -> str | None:
@@ -176,12 +174,29 @@ def request_id_of(headers: Mapping[str, str]) -> str | None:
     return next((headers[name] for name in REQUEST_IDS if name in headers), None)
 
 
-def told_failure(failure: Failure, response: httpx2.Response, endpoint: Endpoint | None) -> Failure:
-    """Complete the failure of an error status: whatever is the same whoever speaks."""
-    words = failure.message or f"HTTP {failure.status} without the API's error body"
+def told_failure(
+    response: httpx2.Response,
+    headers: Mapping[str, str],
+    *,
+    error_type: str | None,
+    error_code: str | None,
+    words: str,
+    endpoint: Endpoint | None,
+) -> Failure:
+    """Make the failure of an error status of what its body says, whoever speaks."""
+    words = words or f"HTTP {response.status_code} without the API's error body"
     if response.has_redirect_location:
         words = f"a redirect to {redirect_target(response)}, which is not followed"
-    failure = replace(failure, message=escape_control(words[:LONGEST_MESSAGE])[:LONGEST_MESSAGE])
+    failure = Failure(
+        cause=Cause.STATUS,
+        status=response.status_code,
+        error_type=_word(error_type),
+        error_code=_word(error_code),
+        message=escape_control(words[:LONGEST_MESSAGE])[:LONGEST_MESSAGE],
+        retry_after_s=retry_after_s(headers),
+        api_request_id=_word(request_id_of(headers)),
+        limits=reported_limits(headers),
+    )
     if is_proxy_refusal(failure) and endpoint:
         return replace(failure, message=f"{endpoint.proxy_words} asks for a user and a password")
     return replace(failure, in_doubt=is_answer_lost(failure))
@@ -199,9 +214,13 @@ def error_code_of(error: anthropic.APIStatusError) -> str | None:
     """Return the code of an error. Gateways that imitate another API have their code, if no status, beside the type."""
     match error.body:
         case {"error": {"code": str(code)}} if not code.isdigit():
-            return escape_control(error.error_code or code)[:LONGEST_WORD]
+            return error.error_code or code
         case _:
-            return error.error_code and escape_control(error.error_code)[:LONGEST_WORD]
+            return error.error_code
+
+
+def _word(told: str | None) -> str | None:
+    return told and escape_control(told)[:LONGEST_WORD]
 
 
 def no_answer(error: Exception, *, timeout_s: float) -> Failure:

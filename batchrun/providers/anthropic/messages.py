@@ -12,13 +12,14 @@ from batchrun.providers.anthropic.client import ApiClient, answered_within, arri
 from batchrun.providers.anthropic.json_values import decoded
 from batchrun.providers.anthropic.message_parsing import reply_from, reply_of
 from batchrun.providers.anthropic.message_stream import message_of
-from batchrun.providers.anthropic.platform import Platform
 from batchrun.providers.anthropic.tool_instead import answered_in_text, asks_by_schema
 from batchrun.reply import Reply
 from batchrun.request import Request
 
 if TYPE_CHECKING:
     import anthropic
+
+    from batchrun.providers.anthropic.provider import SdkFactory
 
 PATH = "/v1/messages"
 TRACED = cast("anthropic.RequestOptions", {"span_name": "anthropic.messages.create"})
@@ -31,7 +32,7 @@ LONGEST_PLAIN_MAX_TOKENS = 21_333
 class AnthropicProvider(ApiClient):
     """Sends requests as they are. But for marks for the cache, the bytes sent are the bytes that name the request."""
 
-    def __init__(self, platform: Platform, *, timeout_s: float, concurrency: int) -> None:
+    def __init__(self, platform: "SdkFactory", *, timeout_s: float, concurrency: int) -> None:
         super().__init__(platform, timeout_s=timeout_s, connections=concurrency + 4)
         # The URL is whole, so that the SDK builds none for each request: building takes a tenth of the SDK's time.
         self._url = PATH if platform.rewrites else str(self._client.base_url.join(PATH.removeprefix("/")))

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import date
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import httpx2
 
@@ -21,7 +21,9 @@ from batchrun.providers.anthropic.json_values import (
     request_id_in,
     word_in,
 )
-from batchrun.providers.anthropic.platform import Platform
+
+if TYPE_CHECKING:
+    from batchrun.providers.anthropic.provider import SdkFactory
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,199}")
 """What a model's name must look like to be put into a URL; other platforms' names have dots, colons and at signs."""
@@ -33,7 +35,7 @@ THINKING = ("adaptive", "between_tools", "disabled", "enabled")
 class AnthropicModels(ApiClient):
     """One call is one request, free of charge: nothing is sent twice."""
 
-    def __init__(self, platform: Platform, *, timeout_s: float) -> None:
+    def __init__(self, platform: "SdkFactory", *, timeout_s: float) -> None:
         super().__init__(platform, timeout_s=timeout_s, hears=(self._hear,))
         self.heard: Mapping[str, str] = {}
         """The headers of the last answer, which may be an error."""

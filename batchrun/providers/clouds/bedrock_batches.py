@@ -14,18 +14,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from os import environ
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from botocore.config import Config
 
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch, ResultType
 from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.batch_parsing import checked_id
+from batchrun.providers.anthropic.batch_parsing import checked
 from batchrun.providers.anthropic.bounds import Lines, UnreadableBodyError
 from batchrun.providers.anthropic.client import CONNECT_S, malformed
 from batchrun.providers.anthropic.json_values import count_in, fields_in, inner_value
-from batchrun.providers.anthropic.platform import Platform
 from batchrun.providers.anthropic.retry_after import server_time
 from batchrun.providers.capabilities import capabilities_of
 from batchrun.providers.clouds import batch_files as files
@@ -33,6 +32,9 @@ from batchrun.providers.clouds.amazon import region_of, session_of
 from batchrun.providers.clouds.aws_failures import aws_failure
 from batchrun.providers.clouds.batch_files import Cloud, CloudBatch
 from batchrun.reply import Cause, Failure
+
+if TYPE_CHECKING:
+    from batchrun.providers.anthropic.provider import SdkFactory
 
 BEDROCK = Cloud(
     version="bedrock-2023-05-31",
@@ -55,7 +57,7 @@ MOST_LISTED = 1000
 class BedrockBatches:
     """One call is one request, but for the call that creates: that one may be repeated, and creates once."""
 
-    def __init__(self, platform: Platform, section: ProviderSection, *, timeout_s: float) -> None:
+    def __init__(self, platform: "SdkFactory", section: ProviderSection, *, timeout_s: float) -> None:
         self._platform = platform
         self._section = section
         self._timeout_s = timeout_s
@@ -99,7 +101,7 @@ class BedrockBatches:
 
     async def retrieve(self, batch_id: str) -> CloudBatch:
         """Ask for one batch. Raises AttemptError."""
-        asked = {"jobIdentifier": checked_id(batch_id)}
+        asked = {"jobIdentifier": checked(batch_id)}
         return batch_of(await self._call("bedrock", "get_model_invocation_job", **asked))
 
     async def page(self, *, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:  # noqa: ARG002 - one list for all models
@@ -121,7 +123,7 @@ class BedrockBatches:
     async def cancel(self, batch_id: str) -> RemoteBatch:
         """Ask for a batch to be canceled; the batch ends some time later. May be repeated. Raises AttemptError."""
         try:
-            await self._call("bedrock", "stop_model_invocation_job", jobIdentifier=checked_id(batch_id))
+            await self._call("bedrock", "stop_model_invocation_job", jobIdentifier=checked(batch_id))
         except AttemptError as error:
             if error.failure.status != 409:  # the job has ended, or is being stopped already
                 raise

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from os import environ
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urljoin
 
 import anthropic
@@ -20,15 +20,17 @@ import httpx2
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch, ResultType
 from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.batch_parsing import checked_id
+from batchrun.providers.anthropic.batch_parsing import checked
 from batchrun.providers.anthropic.batches import SLOWEST_UPLOAD
 from batchrun.providers.anthropic.client import ApiClient, answered_within, malformed, timeout_for
 from batchrun.providers.anthropic.downloads import lines_of
 from batchrun.providers.anthropic.json_values import count_in, decoded, fields_in, inner_value, seconds_in, word_in
-from batchrun.providers.anthropic.platform import Platform
 from batchrun.providers.anthropic.retry_after import server_time
 from batchrun.providers.clouds import batch_files as files
 from batchrun.providers.clouds.batch_files import Cloud, CloudBatch
+
+if TYPE_CHECKING:
+    from batchrun.providers.anthropic.provider import SdkFactory
 
 VERTEX = Cloud(
     version="vertex-2023-10-16",
@@ -54,7 +56,7 @@ MOST_LISTED = 100
 class VertexBatches(ApiClient):
     """One call is one request: nothing is sent twice."""
 
-    def __init__(self, platform: Platform, section: ProviderSection, *, timeout_s: float) -> None:
+    def __init__(self, platform: "SdkFactory", section: ProviderSection, *, timeout_s: float) -> None:
         super().__init__(platform, timeout_s=timeout_s)
         self._section = section
         sdk: Any = self._client
@@ -81,7 +83,7 @@ class VertexBatches(ApiClient):
 
     async def retrieve(self, batch_id: str) -> CloudBatch:
         """Ask for one batch. Raises AttemptError."""
-        return batch_of(_read(await self._get(f"{self._jobs}/{checked_id(batch_id)}")))
+        return batch_of(_read(await self._get(f"{self._jobs}/{checked(batch_id)}")))
 
     async def page(self, *, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:  # noqa: ARG002 - one page for all models
         """Ask for all recent jobs of this program in the project and the region, the newest first, on one page.
@@ -105,7 +107,7 @@ class VertexBatches(ApiClient):
     async def cancel(self, batch_id: str) -> RemoteBatch:
         """Ask for a batch to be canceled; the batch ends some time later. May be repeated. Raises AttemptError."""
         try:
-            await self._post_json(f"{self._jobs}/{checked_id(batch_id)}:cancel", {})
+            await self._post_json(f"{self._jobs}/{checked(batch_id)}:cancel", {})
         except AttemptError as error:
             if error.failure.status != 400:  # the job has ended already
                 raise

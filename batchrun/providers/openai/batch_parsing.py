@@ -6,23 +6,34 @@ from typing import Any
 
 from batchrun.batch import BatchResult, ResultType
 from batchrun.masking import without_secrets
-from batchrun.providers.anthropic.batch_parsing import PLAIN_ID, answered, named_line
+from batchrun.providers.anthropic.batch_parsing import answered, named_line, plain_id
 from batchrun.providers.anthropic.client import malformed
-from batchrun.providers.anthropic.json_values import count_in, failure_in, fields_in, request_id_in, word_in
+from batchrun.providers.anthropic.json_values import (
+    LAST_MOMENT,
+    count_in,
+    failure_in,
+    fields_in,
+    request_id_in,
+    word_in,
+)
 from batchrun.providers.anthropic.line_files import FiledBatch
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.reply import Cause, Failure
 
 STATUSES = {
-    **dict.fromkeys(("validating", "in_progress", "finalizing"), "in_progress"),
+    "finalizing": "in_progress",
     "cancelling": "canceling",
     **dict.fromkeys(("completed", "failed", "expired", "cancelled"), "ended"),
 }
 """The statuses of this API in the words of the port. A batch has failed if its input file was refused as a whole."""
+VALIDATING = "validating"
+"""The status of a batch whose input file the API still looks at."""
 LEFT = {"expired": ResultType.EXPIRED, "cancelled": ResultType.CANCELED, "failed": ResultType.ERRORED}
 """How the requests ended that a batch of this status left unprocessed."""
 CODES = {"batch_expired": ResultType.EXPIRED, "batch_cancelled": ResultType.CANCELED}
 """How requests ended whose lines have no response, by the code."""
+MOST_DIGITS = 10
+"""A number of so many digits is no number of requests."""
 QUEUE_FULL = "token_limit_exceeded"
 STATUS_OF_CODE = {QUEUE_FULL: 429, "model_not_found": 404}
 """The statuses that the same problems have as answers of calls; others are of the request, like a 400."""
@@ -35,8 +46,6 @@ KEPT_BACK = Failure(
 class StoredBatch(FiledBatch):
     """A batch with the files that the API keeps of the batch."""
 
-    is_validating: bool = False
-    """Whether the API has not begun, because it still looks at the input file."""
     output_files: tuple[str, ...] = ()
     """The ids of the files with the results: of the requests that succeeded, then of the others."""
     refusals: Mapping[int, Failure] = field(default_factory=dict)
@@ -49,26 +58,25 @@ def batch_of(value: Any, headers: Mapping[str, str]) -> StoredBatch:
     batch_id, status, created_at = (
         plain_id(fields.get("id")),
         word_in(fields.get("status")),
-        count_in(fields.get("created_at")),
+        _seconds(fields.get("created_at")),
     )
     if batch_id is None or status is None or created_at is None:
         raise malformed("the answer is no batch: it lacks its id, its status or its date", request_id_in(headers))
     counts, metadata = fields_in(fields.get("request_counts")), fields_in(fields.get("metadata"))
     total, completed, failed = (count_in(counts.get(name)) for name in ("total", "completed", "failed"))
     meant = word_in(metadata.get("requests")) or ""  # nothing is counted before the input file was looked at
-    total = total or (int(meant) if meant.isdecimal() else 0)
+    total = total or (int(meant) if meant.isdecimal() and len(meant) < MOST_DIGITS else 0)
     done, ended = {"succeeded": completed or 0, "errored": failed or 0}, STATUSES.get(status) == "ended"
     rest = LEFT.get(status, ResultType.ERRORED).value if ended else "processing"
     return StoredBatch(
         batch_id=batch_id,
         status=STATUSES.get(status, status),
         counts=done | {rest: done.get(rest, 0) + max(0, total - sum(done.values()))},
-        created_at=float(created_at),
-        expires_at=count_in(fields.get("expires_at")),
-        ended_at=count_in(fields.get(f"{status}_at")) if ended else None,
+        created_at=created_at,
+        expires_at=_seconds(fields.get("expires_at")),
+        ended_at=_seconds(fields.get(f"{status}_at")) if ended else None,
         retry_after_s=retry_after_s(headers),
         nonce=word_in(metadata.get("nonce")),
-        is_validating=status == "validating",
         completed=0 if status == "failed" else completed,
         left=LEFT.get(status),
         input_file=plain_id(fields.get("input_file_id")),
@@ -110,9 +118,9 @@ def left_out(line: bytes, number: int, batch: StoredBatch) -> BatchResult:
     return BatchResult(nonce=nonce, request_id=request_id, type=batch.left, failure=failure)
 
 
-def plain_id(value: Any) -> str | None:
-    """Return an id that may be put into a URL. Returns None for any other value."""
-    return value if isinstance(value, str) and PLAIN_ID.fullmatch(value) else None
+def _seconds(value: Any) -> float | None:
+    seconds = count_in(value)
+    return None if seconds is None or seconds > LAST_MOMENT.timestamp() else float(seconds)
 
 
 def _refusals(problems: Any) -> dict[int, Failure]:

@@ -11,17 +11,16 @@ import httpx2
 import openai
 
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch
-from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.batch_parsing import checked_id, page_from
+from batchrun.providers.anthropic.batch_parsing import checked, page_from
 from batchrun.providers.anthropic.batches import SLOWEST_UPLOAD
 from batchrun.providers.anthropic.client import answered_within, timeout_for
 from batchrun.providers.anthropic.downloads import lines_of
 from batchrun.providers.anthropic.json_values import json_from
 from batchrun.providers.anthropic.line_files import results_in_lines, uploaded
-from batchrun.providers.openai.address import Address
 from batchrun.providers.openai.batch_parsing import (
     QUEUE_FULL,
+    VALIDATING,
     StoredBatch,
     batch_of,
     file_id_of,
@@ -29,7 +28,6 @@ from batchrun.providers.openai.batch_parsing import (
     result_from,
 )
 from batchrun.providers.openai.client import OpenAIClient, sdk_errors_mapped
-from batchrun.providers.openai.dialect import Dialect
 from batchrun.reply import Cause, Failure
 
 BATCHES = "batches"
@@ -44,10 +42,9 @@ FIRST_LOOK_S, LONGEST_LOOK_S = 0.05, 30.0
 class OpenAIBatches(OpenAIClient):
     """One call is one request: nothing is sent twice."""
 
-    def __init__(self, address: Address, section: ProviderSection, *, timeout_s: float) -> None:
-        super().__init__(address, timeout_s=timeout_s)
-        self._dialect = Dialect.of(section, is_openais=address.is_openais)
-        self._endpoint = f"/v1/{self._dialect.path}"
+    @property
+    def _endpoint(self) -> str:
+        return f"/v1/{self._dialect.path}"
 
     async def create(self, body: BatchBody) -> RemoteBatch:
         """Upload the requests of a batch and create the batch, once. Raises AttemptError, and OSError of the disk.
@@ -61,27 +58,24 @@ class OpenAIBatches(OpenAIClient):
             "completion_window": "24h",
             "metadata": {"nonce": body.nonce, "requests": str(body.requests)},
         }
-        async with answered_within(self._timeout_s):
-            answer = await self._post(BATCHES, order)
-        return await self._looked_at(_batch_in(answer))
+        return await self._looked_at(_batch_in(await self._post(BATCHES, order)))
 
     async def retrieve(self, batch_id: str) -> StoredBatch:
         """Ask for one batch. Raises AttemptError."""
-        return _batch_in(await self._get(f"{BATCHES}/{checked_id(batch_id)}"))
+        return _batch_in(await self._get(f"{BATCHES}/{checked(batch_id)}"))
 
     async def page(self, *, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:  # noqa: ARG002 - one list for all models
         """Ask for a page of all batches of the key's project, the newest first, after the given one.
 
         The API gives at most 100 at once. Raises AttemptError.
         """
-        after = f"&after={checked_id(after_id)}" if after_id else ""
+        after = f"&after={checked(after_id)}" if after_id else ""
         answer = await self._get(f"{BATCHES}?limit={min(limit, MOST_LISTED)}{after}")
         return page_from(answer.content, answer.headers, batch_of)
 
     async def cancel(self, batch_id: str) -> RemoteBatch:
         """Ask for a batch to be canceled; the batch ends some time later. May be repeated. Raises AttemptError."""
-        async with answered_within(self._timeout_s):
-            return _batch_in(await self._post(f"{BATCHES}/{checked_id(batch_id)}/cancel", {}))
+        return _batch_in(await self._post(f"{BATCHES}/{checked(batch_id)}/cancel", {}))
 
     async def results(self, batch: RemoteBatch) -> AsyncGenerator[BatchResult, None]:
         """Yield the results of a batch that has ended, and what became of requests without one. Raises AttemptError."""
@@ -100,7 +94,11 @@ class OpenAIBatches(OpenAIClient):
         async def begin() -> openai.AsyncStream[object]:
             with sdk_errors_mapped():
                 return await self._client.get(
-                    f"files/{file_id}/content", cast_to=object, stream=True, stream_cls=openai.AsyncStream[object]
+                    f"files/{file_id}/content",
+                    cast_to=object,
+                    options=self._options,
+                    stream=True,
+                    stream_cls=openai.AsyncStream[object],
                 )
 
         return lines_of(begin, self._timeout_s)
@@ -114,7 +112,10 @@ class OpenAIBatches(OpenAIClient):
         async with answered_within(within_s):
             with sdk_errors_mapped():
                 answer = await self._client.files.with_raw_response.create(
-                    file=(name, spool, "application/jsonl"), purpose="batch", timeout=timeout_for(within_s)
+                    file=(name, spool, "application/jsonl"),
+                    purpose="batch",
+                    extra_headers=self._options["headers"],
+                    timeout=timeout_for(within_s),
                 )
         return file_id_of(json_from(answer.content, answer.headers), answer.headers)
 
@@ -126,7 +127,7 @@ class OpenAIBatches(OpenAIClient):
         loop, wait_s, refusal = asyncio.get_running_loop(), FIRST_LOOK_S, None
         until = loop.time() + LONGEST_LOOK_S
         try:
-            while batch.is_validating and loop.time() < until:
+            while batch.status == VALIDATING and loop.time() < until:
                 await asyncio.sleep(wait_s)
                 batch, wait_s = await self.retrieve(batch.batch_id), min(2 * wait_s, 5.0)
             refusal = batch.refusals.get(0)

@@ -61,15 +61,16 @@ def _call(call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _usage(told: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Read the counters of tokens. Returns None if the input or the output is missing.
+    """Read the counters of tokens, under the names of either API. Returns None if the input or the output is missing.
 
     The prompt contains what was read from the cache and written to it. Some servers count reasoning beside the output,
     and then the total alone has all that the model produced.
     """
-    prompt, output, total = (count_in(told.get(f"{name}_tokens")) for name in ("prompt", "completion", "total"))
+    names = ("input", "output") if "input_tokens" in told else ("prompt", "completion")
+    prompt, output, total = (count_in(told.get(f"{name}_tokens")) for name in (*names, "total"))
     if prompt is None or output is None:
         return None
-    cache, thought = (fields_in(told.get(f"{name}_tokens_details")) for name in ("prompt", "completion"))
+    cache, thought = (fields_in(told.get(f"{name}_tokens_details")) for name in names)
     read = min(count_in(cache.get("cached_tokens")) or 0, prompt)
     written = min(count_in(cache.get("cache_write_tokens")) or 0, prompt - read)
     return {

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers.anthropic.tool_instead import answered_in_text, asked_by_tool, asks_by_schema
-from batchrun.providers.capabilities import capabilities_of
 from batchrun.providers.openai.chat import chat_body
 from batchrun.providers.openai.completion import message_of_completion
 from batchrun.providers.openai.responses import completion_of, responses_body
@@ -18,11 +16,6 @@ class Dialect:
     has_responses: bool
     is_structured: bool
     is_openais: bool
-
-    @classmethod
-    def of(cls, section: ProviderSection, *, is_openais: bool) -> "Dialect":
-        """Return how the server of a provider is spoken to."""
-        return cls(section.api == "responses", capabilities_of(section).structured_output, is_openais)
 
     @property
     def path(self) -> str:

@@ -3,20 +3,23 @@
 import json
 import time
 from dataclasses import dataclass
-from typing import NoReturn
+from os import environ
+from typing import Any, NoReturn
 
 import httpx2
+import openai
 
 from batchrun.catalog.lifecycle import ModelLife
 from batchrun.errors import EnvironmentProblem
 from batchrun.escaping import escape_control
-from batchrun.job.provider_sections import ProviderSection
+from batchrun.job.provider_sections import ProviderSection, is_openais
 from batchrun.masking import without_secrets
-from batchrun.providers.anthropic.client import answered_within, arrived_at, lower_headers, not_found
+from batchrun.providers.anthropic.client import arrived_at, lower_headers, not_found
+from batchrun.providers.anthropic.credential import key_of, key_variable
 from batchrun.providers.anthropic.endpoint import Endpoint, refuse_unusable, trusted_certificates, usable_endpoint
 from batchrun.providers.anthropic.json_values import fields_in, json_from
 from batchrun.providers.anthropic.message_parsing import reply_of
-from batchrun.providers.openai.address import Address, address_of
+from batchrun.providers.capabilities import capabilities_of
 from batchrun.providers.openai.batches import OpenAIBatches
 from batchrun.providers.openai.client import OpenAIClient
 from batchrun.providers.openai.completion import list_in
@@ -25,24 +28,22 @@ from batchrun.providers.openai.headers import as_messages_headers
 from batchrun.reply import Reply
 from batchrun.request import Request
 
+DEFAULT = "https://api.openai.com/v1"
+VARIABLE = "OPENAI_BASE_URL"
+
 
 class OpenAIProvider(OpenAIClient):
     """Sends requests in the words of the API that the provider's section names."""
-
-    def __init__(self, address: Address, section: ProviderSection, *, timeout_s: float, concurrency: int) -> None:
-        super().__init__(address, timeout_s=timeout_s, connections=concurrency + 4)
-        self._dialect = Dialect.of(section, is_openais=address.is_openais)
 
     async def send(self, request: Request) -> Reply:
         """Send the request once, within the timeout as a whole. Raises AttemptError."""
         params = json.loads(request.wire)
         body = self._dialect.body(params)
-        async with answered_within(self._timeout_s):
-            sent_at = time.perf_counter()
-            response = await self._post(self._dialect.path, body)
-            headers = as_messages_headers(lower_headers(response))
-            message = self._dialect.message(params, json_from(response.content, headers))
-            return without_secrets(reply_of(message, headers, first_byte_s=arrived_at(response) - sent_at))
+        sent_at = time.perf_counter()
+        response = await self._post(self._dialect.path, body)
+        headers = as_messages_headers(lower_headers(response))
+        message = self._dialect.message(params, json_from(response.content, headers))
+        return without_secrets(reply_of(message, headers, first_byte_s=arrived_at(response) - sent_at))
 
 
 class OpenAIModels(OpenAIClient):
@@ -68,44 +69,78 @@ class OpenAIFactory:
     """The address of a simulator that answers in the provider's place."""
 
     @property
-    def address(self) -> Address:
-        """Where requests go. Raises EnvironmentProblem for a key that is missing or none."""
+    def url(self) -> str:
+        """The base URL."""
         if self.simulator:
-            return Address(url=f"{self.simulator}/v1", named_by="--simulate", key="simulated", trust_env=False)
-        return address_of(self.section)
+            return f"{self.simulator}/v1"
+        return self.section.base_url or environ.get(VARIABLE, "").strip() or DEFAULT
+
+    @property
+    def named_by(self) -> str:
+        """What names the base URL, if it is not OpenAI's own."""
+        return "--simulate" if self.simulator else "base_url" if self.section.base_url else VARIABLE
+
+    @property
+    def trust_env(self) -> bool:
+        """Whether the proxies of the environment apply."""
+        return self.simulator is None
+
+    @property
+    def key(self) -> str | None:
+        """The key. It is None for a server that is asked without one.
+
+        OPENAI_API_KEY goes to OpenAI, and to OPENAI_BASE_URL. A `base_url` in a file, which may be from somebody else,
+        is sent the key that `api_key_env` names beside it, and no other. Raises EnvironmentProblem for a key that is
+        missing or none.
+        """
+        key = "simulated" if self.simulator else key_of(self.section)
+        if key is None and is_openais(self.url):
+            name = key_variable(self.section)
+            hint = f"set {name}, or rehearse without a key: add --simulate"
+            raise EnvironmentProblem(f"no API key: {name} is not set.", hint=hint)
+        return key
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the server is spoken to."""
+        is_structured = capabilities_of(self.section).structured_output
+        return Dialect(self.section.api == "responses", is_structured, is_openais(self.url))
+
+    def sdk(self, **options: Any) -> openai.AsyncOpenAI:
+        """Make the SDK's client. What the environment has for OpenAI goes to no address of a file."""
+        headers = {"accept-encoding": "gzip", **self.section.headers}
+        key, project = self.key or "none", self.section.project  # without a key the SDK looks for one
+        sdk = openai.AsyncOpenAI(api_key=key, base_url=self.url, project=project, default_headers=headers, **options)
+        if self.simulator or self.section.is_elsewhere:
+            sdk.organization, sdk.project = None, project
+            sdk._custom_headers = headers  # noqa: SLF001 - there is no other way
+        return sdk
 
     def check(self) -> None:
         """Raise UsageProblem when base URL or proxy cannot be used, EnvironmentProblem for key or certificates."""
         self.endpoint()
+        _ = self.key  # whose absence is told here
         trusted_certificates()
 
     def endpoint(self) -> Endpoint:
         """Return where requests go. Raises UsageProblem when base URL or proxy cannot be used."""
-        address = self.address
-        refuse_unusable(address.url, address.named_by)
-        return usable_endpoint(httpx2.URL(address.url), trust_env=address.trust_env, named_by=address.named_by)
+        refuse_unusable(self.url, self.named_by)
+        return usable_endpoint(httpx2.URL(self.url), trust_env=self.trust_env, named_by=self.named_by)
 
     def make(self, *, concurrency: int, timeout_s: float) -> OpenAIProvider:
         """Make a provider inside the running loop."""
-        return OpenAIProvider(self.address, self.section, timeout_s=timeout_s, concurrency=concurrency)
+        return OpenAIProvider(self, timeout_s=timeout_s, connections=concurrency + 4)
 
     def make_models(self, *, timeout_s: float) -> OpenAIModels:
         """Make a client of the list of models inside the running loop."""
-        return OpenAIModels(self.address, timeout_s=timeout_s)
+        return OpenAIModels(self, timeout_s=timeout_s)
 
     def make_batches(self, *, timeout_s: float) -> OpenAIBatches:
         """Make a client of the Batch API inside the running loop."""
-        return OpenAIBatches(self.address, self.section, timeout_s=timeout_s)
+        return OpenAIBatches(self, timeout_s=timeout_s)
 
     def make_counter(self, *, timeout_s: float) -> NoReturn:  # noqa: ARG002 - there is none
-        """Say that nothing counts tokens."""
-        raise _lacks("counter of tokens")
+        """Say that neither a counter of tokens nor files for requests are there. No plan offers either."""
+        raise EnvironmentProblem("a provider of type openai neither counts tokens nor keeps files for requests.")
 
-    def make_files(self, *, timeout_s: float) -> NoReturn:  # noqa: ARG002 - there are none
-        """Say that no files are kept for requests."""
-        raise _lacks("files for requests")
-
-
-def _lacks(what: str) -> EnvironmentProblem:
-    # No plan offers what the capabilities of a provider say is not there.
-    return EnvironmentProblem(f"a provider of type openai has no {what}.")
+    make_files = make_counter

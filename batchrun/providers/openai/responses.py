@@ -68,19 +68,10 @@ def completion_of(response: Any) -> dict[str, Any]:
         ],
     }
     choice = {"message": message, "finish_reason": _ended(told)}
-    return {"id": told.get("id"), "model": told.get("model"), "choices": [choice], "usage": _usage(told.get("usage"))}
+    return {"id": told.get("id"), "model": told.get("model"), "choices": [choice], "usage": told.get("usage")}
 
 
 def _ended(told: Mapping[str, Any]) -> Any:
     reason = fields_in(told.get("incomplete_details")).get("reason")
     ends = {"completed": "stop", "incomplete": "length" if reason == "max_output_tokens" else reason}
     return ends.get(str(told.get("status")))
-
-
-def _usage(usage: Any) -> dict[str, Any]:
-    told, names = fields_in(usage), {"input": "prompt", "output": "completion"}
-    return {"total_tokens": told.get("total_tokens")} | {
-        f"{there}_tokens{more}": told.get(f"{here}_tokens{more}")
-        for here, there in names.items()
-        for more in ("", "_details")
-    }

@@ -163,12 +163,10 @@ class SimulatedBatch:
         return RequestEnding.EXPIRED if effect is Fate.EXPIRED else RequestEnding.SUCCEEDED
 
     def _outcome(self, member: BatchMember) -> Body | ApiError | None:
-        match self._ending(member), BATCH_FAULTS[member.fault].effect:
-            case RequestEnding.SUCCEEDED, _:
-                return self._message(member)
-            case RequestEnding.ERRORED, effect:
-                return member.sent.error or (effect if isinstance(effect, ApiError) else None)
-        return None
+        ending, effect = self._ending(member), BATCH_FAULTS[member.fault].effect
+        if ending is RequestEnding.ERRORED:
+            return member.sent.error or (effect if isinstance(effect, ApiError) else None)
+        return self._message(member) if ending is RequestEnding.SUCCEEDED else None
 
     def _result(self, member: BatchMember) -> dict[str, Any]:
         ending, outcome = self._ending(member), self._outcome(member)

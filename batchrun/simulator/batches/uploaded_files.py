@@ -104,9 +104,9 @@ class SimulatedFiles:
         self._files[file.id] = file
         return file
 
-    def newest(self, *, purposed: bool = False) -> list[SimulatedFile]:
-        """List what was not deleted, the newest first: files with a purpose, or those without."""
-        return [file for file in reversed(self.all) if not file.deleted and bool(file.purpose) == purposed]
+    def newest(self) -> list[SimulatedFile]:
+        """List what was not deleted, the newest first; files of the OpenAI dialect are not listed."""
+        return [file for file in reversed(self.all) if not file.deleted and not file.purpose]
 
     def delete(self, file_id: str) -> None:
         """Delete a file. What was accepted before still knows the file."""

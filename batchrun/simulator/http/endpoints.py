@@ -3,8 +3,6 @@
 import asyncio
 import json
 import time
-from collections.abc import Iterable, Iterator
-from functools import partial
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -16,6 +14,7 @@ from batchrun.simulator.http.batch_endpoints import BatchEndpoints
 from batchrun.simulator.http.file_endpoints import FileEndpoints
 from batchrun.simulator.http.reply_endpoint import MAX_BODY, ReplyEndpoint
 from batchrun.simulator.http.responses import Responses, check_access, read_body, speaks_openai
+from batchrun.simulator.openai.batch_endpoints import OpenAIFileEndpoints
 from batchrun.simulator.openai.endpoints import openai_routes
 from batchrun.simulator.openai.http_responses import OpenAIResponses
 from batchrun.simulator.requests.model_cards import find_model, model_info
@@ -34,23 +33,24 @@ class Endpoints:
         self._replies = ReplyEndpoint(simulator, self.books, self._responses, MESSAGES)
         self._batches = BatchEndpoints(simulator.batches, self._responses, self.books)
         self._files = FileEndpoints(simulator.files, self._responses)
+        self._openai_files = OpenAIFileEndpoints(simulator.batches, self._openai)
 
     def application(self) -> web.Application:
         """Make the aiohttp application. What is not routed is a 404 in the API's words."""
         application = web.Application(middlewares=[self._refuse])
-        routes = [
-            web.post("/v1/messages", self._replies.answer),
-            web.post("/v1/messages/count_tokens", self._count_tokens),
-            web.get("/v1/models/{model}", self._model),
-            *self._batches.routes(),
-            *self._files.routes(),
-        ]
-        application.add_routes(_merged(routes, openai_routes(self.simulator, self.books, self._openai)))
         application.add_routes(
             [
+                web.post("/v1/messages", self._replies.answer),
+                web.post("/v1/messages/count_tokens", self._count_tokens),
+                web.get("/v1/models/{model}", self._model),
+                *self._batches.routes(),
+                web.post("/v1/files", self._upload),
+                *self._files.routes(),
+                *openai_routes(self.simulator, self.books, self._openai),
+                *self._openai_files.routes(),
                 web.get("/simulator/books", self._show_books),
                 web.post("/simulator/script", self._take_script),
-                web.route("*", "/{path:.*}", _nowhere),
+                web.route("*", "/{path:.*}", self._nowhere),
             ]
         )
         return application
@@ -59,6 +59,10 @@ class Endpoints:
     async def _refuse(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         responses = self._openai if speaks_openai(request) else self._responses
         return await responses.refuse(request, handler)
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        files = self._openai_files if speaks_openai(request) else self._files
+        return await files.upload(request)
 
     async def _count_tokens(self, request: web.Request) -> web.Response:
         raw = await read_body(request, most=MAX_BODY)
@@ -89,19 +93,5 @@ class Endpoints:
         except ValueError as error:
             raise invalid_request(f"The request body is not valid JSON: {error}") from error
 
-
-def _merged(*dialects: Iterable[web.RouteDef]) -> Iterator[web.RouteDef]:
-    """Answer every path in the dialect of the client; the path may exist in one dialect alone."""
-    handlers: dict[tuple[str, str], list[Handler]] = {}
-    for number, routes in enumerate(dialects):
-        for route in routes:
-            handlers.setdefault((route.method, route.path), [_nowhere, _nowhere])[number] = route.handler
-    return (web.route(method, path, partial(_spoken, pair)) for (method, path), pair in handlers.items())
-
-
-async def _spoken(pair: list[Handler], request: web.Request) -> web.StreamResponse:
-    return await pair[speaks_openai(request)](request)
-
-
-async def _nowhere(_: web.Request) -> web.Response:
-    raise not_found("Not found")
+    async def _nowhere(self, _: web.Request) -> web.Response:
+        raise not_found("Not found")

@@ -32,22 +32,16 @@ class FileEndpoints:
         self._files, self._responses = files, responses
 
     def routes(self) -> Iterable[web.RouteDef]:
-        """List the paths."""
-        return web.post(_PATH, self._upload), web.get(_PATH, self._list), web.delete(_PATH + "/{file}", self._delete)
+        """List the paths of one dialect alone."""
+        return web.get(_PATH, self._list), web.delete(_PATH + "/{file}", self._delete)
 
-    async def _upload(self, request: web.Request) -> web.Response:
+    async def upload(self, request: web.Request) -> web.Response:
+        """Keep what a client sends."""
         check_access(request)
         form = await _form(request)
         self._check(form)
         fault = self._files.meet(form.data)
-        kept = self._files.upload(
-            form.name,
-            form.media_type,
-            form.data,
-            expires_in_s=form.expires_in_s,
-            now=time.monotonic(),
-            purpose=form.purpose,
-        )
+        kept = self._files.upload(**form._asdict(), now=time.monotonic())
         if isinstance(fault.effect, Wire):
             return await self._responses.cut(request, hangs=fault.effect is Wire.HANG)
         return self._responses.json(self._written(kept))

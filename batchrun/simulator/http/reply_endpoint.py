@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import time
-from functools import partial
 
 from aiohttp import web
 
@@ -102,6 +101,5 @@ class ReplyEndpoint:
         entry.bill(delivery.used, output_tokens=delivery.output_tokens)
 
     def _limit_headers(self, card: ModelCard, levels: Levels | None = None) -> Headers:
-        now = time.monotonic()
-        write = partial(self._responses.limits, now=now)
-        return dict(self._simulator.limit_headers(card, now=now, levels=levels, write=write))
+        levels = levels or self._simulator.levels(card, now=time.monotonic())
+        return dict(self._responses.limits(levels, epoch_s=self._simulator.epoch_s))

@@ -19,7 +19,6 @@ from batchrun.simulator.requests.parameters import check_headers
 from batchrun.simulator.simulator import ORGANIZATION_ID
 from batchrun.simulator.usage.rate_limits import Levels, limit_headers
 
-_OPENAI_PATHS, _SHARED_PATHS = ("/v1/chat/", "/v1/responses", "/v1/batches"), ("/v1/files", "/v1/models")
 _GONE_CHECK_S = 0.05
 _NEVER_RETRIED = (400, 401, 402, 403, 404, 413)
 _LINGER_RESET = struct.pack("ii", 1, 0)  # closing then answers with RST instead of FIN
@@ -59,9 +58,8 @@ class Responses:
         response.body = to_json(error.body(headers["request-id"]))
         return response
 
-    def limits(self, levels: Levels, *, epoch_s: float, now: float) -> Iterator[tuple[str, str]]:
+    def limits(self, levels: Levels, *, epoch_s: float) -> Iterator[tuple[str, str]]:
         """Write the rate limit headers; `epoch_s` is when the clock was 0, since 1970."""
-        del now  # times are told as moments
         return limit_headers(levels, epoch_s=epoch_s)
 
     async def refuse(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -89,8 +87,9 @@ def check_access(request: web.Request) -> None:
 
 def speaks_openai(request: web.Request) -> bool:
     """Return whether a client speaks the OpenAI dialect; on a path of both, the header of the other tells."""
-    shared = request.path.startswith(_SHARED_PATHS) and "anthropic-version" not in request.headers
-    return shared or request.path.startswith(_OPENAI_PATHS)
+    if request.path.startswith("/v1/files"):
+        return "anthropic-version" not in request.headers
+    return request.path == "/v1/models" or request.path.startswith(("/v1/chat/", "/v1/batches"))
 
 
 async def read_body(request: web.Request, *, most: int) -> bytes:

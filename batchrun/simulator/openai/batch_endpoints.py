@@ -13,24 +13,15 @@ from batchrun.simulator.batches.batch import SimulatedBatch
 from batchrun.simulator.batches.body import SentRequest
 from batchrun.simulator.batches.collection import SimulatedBatches
 from batchrun.simulator.batches.uploaded_files import SimulatedFile
-from batchrun.simulator.dialect import Dialect
 from batchrun.simulator.http.batch_endpoints import BatchEndpoints, Make, send_lines
 from batchrun.simulator.http.file_endpoints import FileEndpoints, Upload, whole_number
 from batchrun.simulator.http.responses import Responses, check_access, read_body
-from batchrun.simulator.openai.batches import (
-    DIALECTS,
-    MOST_BYTES,
-    MOST_REQUESTS,
-    BatchForm,
-    problem,
-    read_lines,
-    written,
-)
+from batchrun.simulator.openai.batches import MOST_BYTES, MOST_REQUESTS, BatchForm, problem, read_lines, written
+from batchrun.simulator.openai.chat import CHAT
 from batchrun.simulator.requests.parameters import check_form, parse
 
-_BATCHES, _FILES = "/v1/batches", "/v1/files"
+_BATCHES = "/v1/batches"
 _LONGEST_BODY = 100_000
-_PURPOSES = ("assistants", "batch", "evals", "fine-tune", "user_data", "vision")
 
 
 class OpenAIBatchEndpoints(BatchEndpoints):
@@ -48,26 +39,22 @@ class OpenAIBatchEndpoints(BatchEndpoints):
         )
 
     async def _read(self, request: web.Request) -> tuple[Sequence[SentRequest], Make]:
-        form = check_form(parse(await read_body(request, most=_LONGEST_BODY)), BatchForm)
-        if form.endpoint not in DIALECTS:
-            raise invalid_request(f"endpoint: {form.endpoint} is not supported")
+        body = parse(await read_body(request, most=_LONGEST_BODY))
+        check_form(body, BatchForm)
         batches, now = self._batches, time.monotonic()
-        file = batches.uploaded.find(form.input_file_id, now)
+        data = batches.uploaded.find(body["input_file_id"], now).data
         most, resolve = min(MOST_REQUESTS, batches.terms.most_requests), partial(batches.uploaded.resolved, now=now)
-        read = partial(read_lines, file.data, batches.file, endpoint=form.endpoint, most=most, resolve=resolve)
-        requests, problems, model = await asyncio.to_thread(read)
-        order = {**form.model_dump(), "model": model, "errors": _errors(problems)}
-        return requests, partial(self._made, DIALECTS[form.endpoint], order)
+        requests, problems = await asyncio.to_thread(read_lines, data, batches.file, most=most, resolve=resolve)
+        return requests, partial(self._made, {"metadata": None, **body}, problems)
 
     def _made(
-        self, dialect: Dialect, order: dict[str, Any], requests: Sequence[SentRequest], *, now: float
+        self, order: Mapping[str, Any], problems: Sequence[object], requests: Sequence[SentRequest], *, now: float
     ) -> tuple[str, SimulatedBatch | None]:
         """Create a batch; one that is too much for the queue is created all the same, and fails."""
         try:
-            return self._batches.create(requests, now=now, dialect=dialect, order=order)
+            return self._batches.create(requests, now=now, dialect=CHAT, order={**order, "errors": _errors(problems)})
         except ApiRefusal:
-            order["errors"] = _errors([problem("token_limit_exceeded")])
-            return self._batches.create([], now=now, dialect=dialect, order=order)
+            return self._made(order, [problem("token_limit_exceeded")], [], now=now)
 
     async def _written(self, batch: SimulatedBatch, request: web.Request) -> Mapping[str, object]:
         del request  # only the other dialect names its own address
@@ -86,19 +73,13 @@ class OpenAIFileEndpoints(FileEndpoints):
         self._batches = batches
 
     def routes(self) -> Iterable[web.RouteDef]:
-        """List the paths."""
-        return (
-            web.post(_FILES, self._upload),
-            web.get(_FILES, self._list),
-            web.get(_FILES + "/{file}", self._show),
-            web.delete(_FILES + "/{file}", self._delete),
-            web.get(_FILES + "/{file}/content", self._content),
-        )
+        """List the paths; uploads have theirs in common with the other dialect."""
+        return [web.get("/v1/files/{file}/content", self._content)]
 
     def _check(self, form: Upload) -> None:
-        if form.purpose not in _PURPOSES:
-            raise invalid_request(f"purpose: '{form.purpose}' is not one of {', '.join(_PURPOSES)}")
-        if form.purpose == "batch" and len(form.data) > min(MOST_BYTES, self._batches.terms.most_bytes):
+        if form.purpose != "batch":
+            raise invalid_request("purpose: only files of the purpose 'batch' are simulated")
+        if len(form.data) > min(MOST_BYTES, self._batches.terms.most_bytes):
             raise ApiRefusal(TOO_LARGE)
 
     def _written(self, file: SimulatedFile) -> dict[str, Any]:
@@ -112,18 +93,6 @@ class OpenAIFileEndpoints(FileEndpoints):
             "status": "processed",
         }
 
-    async def _list(self, request: web.Request) -> web.Response:
-        check_access(request)
-        limit = whole_number("limit", request.query.get("limit", "10000"), least=1, most=10_000)
-        listed, after = self._files.newest(purposed=True), request.query.get("after")
-        start = next((number for number, file in enumerate(listed, 1) if file.id == after), 0)
-        data = [self._written(file) for file in listed[start : start + limit]]
-        return self._responses.json({"object": "list", "data": data, "has_more": len(listed) > start + limit})
-
-    async def _show(self, request: web.Request) -> web.Response:
-        check_access(request)
-        return self._responses.json(self._written(self._files.find(request.match_info["file"], time.monotonic())))
-
     async def _content(self, request: web.Request) -> web.StreamResponse:
         check_access(request)
         file = self._files.find(request.match_info["file"], time.monotonic())
@@ -133,12 +102,6 @@ class OpenAIFileEndpoints(FileEndpoints):
             sent, cut = self._batches.sent_lines(sent, len(lines), file.id.encode())
         return await send_lines(request, sent, file.name, self._responses, cut=cut)
 
-    async def _delete(self, request: web.Request) -> web.Response:
-        check_access(request)
-        file_id = request.match_info["file"]
-        self._files.delete(file_id)
-        return self._responses.json({"id": file_id, "object": "file", "deleted": True})
 
-
-def _errors(problems: Sequence[Mapping[str, object]]) -> Mapping[str, object] | None:
+def _errors(problems: Sequence[object]) -> Mapping[str, object] | None:
     return {"object": "list", "data": problems} if problems else None

@@ -9,14 +9,12 @@ from batchrun.simulator.api_error import ApiError, ApiRefusal
 from batchrun.simulator.batches.batch import SimulatedBatch
 from batchrun.simulator.batches.body import ParamsFile, Resolve, SentRequest, sent_request
 from batchrun.simulator.batches.life import EXPIRES_AFTER_S, RequestEnding
-from batchrun.simulator.dialect import Dialect
 from batchrun.simulator.openai.chat import CHAT
 from batchrun.simulator.openai.http_responses import told_error
-from batchrun.simulator.openai.responses_api import RESPONSES
 from batchrun.simulator.replies.message_json import new_id, to_json
-from batchrun.simulator.requests.parameters import Params, StrictForm, parse
+from batchrun.simulator.requests.parameters import StrictForm, check_form, parse
 
-DIALECTS: Mapping[str, Dialect] = {"/v1/chat/completions": CHAT, "/v1/responses": RESPONSES}
+ENDPOINT = "/v1/chat/completions"
 MOST_REQUESTS, MOST_BYTES = 50_000, 200_000_000
 _VALIDATING_S = 2.0
 _CODES = {RequestEnding.EXPIRED: "batch_expired", RequestEnding.CANCELED: "batch_cancelled"}
@@ -26,12 +24,19 @@ class BatchForm(StrictForm):
     """The body of `POST /v1/batches`."""
 
     input_file_id: str
-    endpoint: str
+    endpoint: Literal["/v1/chat/completions"]
     completion_window: Literal["24h"]
     metadata: Annotated[
         dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]] | None,
         Field(max_length=16),
     ] = None
+
+
+class _LineForm(StrictForm):
+    custom_id: str
+    method: Literal["POST"]
+    url: Literal["/v1/chat/completions"]
+    body: dict[str, Any]
 
 
 def problem(code: str, line: int | None = None) -> Mapping[str, object]:
@@ -40,43 +45,27 @@ def problem(code: str, line: int | None = None) -> Mapping[str, object]:
 
 
 def read_lines(
-    data: bytes, file: ParamsFile, *, endpoint: str, most: int, resolve: Resolve
-) -> tuple[list[SentRequest], list[Mapping[str, object]], str | None]:
-    """Read an input file: its requests, what is wrong with it, and its model; takes seconds when the file is large."""
+    data: bytes, file: ParamsFile, *, most: int, resolve: Resolve
+) -> tuple[list[SentRequest], list[Mapping[str, object]]]:
+    """Read an input file: its requests, or what is wrong with the file; takes seconds when the file is large."""
     requests: dict[str, SentRequest] = {}
-    problems, model = list[Mapping[str, object]](), None
-    lines = [line for line in data.split(b"\n") if line.strip()]
+    problems = list[Mapping[str, object]]()
+    lines, models = [line for line in data.split(b"\n") if line.strip()], set[str]()
     for number, line in enumerate(lines[:most], 1):
         try:
             given = parse(line)
+            check_form(given, _LineForm)
         except ApiRefusal:
-            given = {}
-        model = model or _model(given)
-        if code := _wrong(given, endpoint, model, requests):
-            problems.append(problem(code, number))
-        else:
-            raw, name = to_json(given["body"]), given["custom_id"]
-            requests[name] = sent_request(name, raw, file.append(raw), resolve, dialect=DIALECTS[endpoint])
+            problems.append(problem("invalid_json_line", number))
+            continue
+        raw, name = to_json(given["body"]), given["custom_id"]
+        models.add(str(given["body"].get("model")))
+        if name in requests or len(models) > 1:
+            problems.append(problem("duplicate_custom_id" if name in requests else "mismatched_model", number))
+        requests[name] = sent_request(name, raw, file.append(raw), resolve, dialect=CHAT)
     if not most >= len(lines) > 0:
         problems.append(problem("too_many_requests" if lines else "empty_file"))
-    return [] if problems else list(requests.values()), problems, model
-
-
-def _model(line: Params) -> str | None:
-    body = line.get("body")
-    return str(body.get("model")) if isinstance(body, dict) else None
-
-
-def _wrong(line: Params, endpoint: str, model: str | None, known: Mapping[str, SentRequest]) -> str | None:
-    if not line:
-        return "invalid_json_line"
-    if not isinstance(line.get("custom_id"), str) or not isinstance(line.get("body"), dict):
-        return "missing_required_parameter"
-    if (line.get("method"), line.get("url")) != ("POST", endpoint):
-        return "invalid_url"
-    return (
-        "duplicate_custom_id" if line["custom_id"] in known else "mismatched_model" if _model(line) != model else None
-    )
+    return [] if problems else list(requests.values()), problems
 
 
 def _status(batch: SimulatedBatch, age: float) -> str:

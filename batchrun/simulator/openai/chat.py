@@ -4,9 +4,9 @@ The Messages API checks what comes out; here is refused what cannot be said in i
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 from batchrun.simulator.api_error import invalid_request, not_found
 from batchrun.simulator.dialect import Body, Dialect
@@ -15,22 +15,24 @@ from batchrun.simulator.requests.model_cards import find_any_model
 from batchrun.simulator.requests.parameters import Params, parse
 from batchrun.simulator.requests.schema_rules import nodes, schema_problem
 
-WITHOUT_EFFECT = {
-    *("metadata", "n", "parallel_tool_calls", "prompt_cache_key", "prompt_cache_retention", "safety_identifier"),
-    *("seed", "service_tier", "stop", "store", "stream_options", "temperature", "top_p", "truncation", "user"),
-}
-_KNOWN = WITHOUT_EFFECT | {
-    *("max_completion_tokens", "max_tokens", "messages", "model", "reasoning_effort", "response_format", "stream"),
-    *("tool_choice", "tools"),
+_WITHOUT_EFFECT = {"metadata", "n", "seed", "service_tier", "stop", "store", "temperature", "top_p", "user"}
+_KNOWN = _WITHOUT_EFFECT | {
+    *("max_completion_tokens", "max_tokens", "messages", "model", "parallel_tool_calls", "reasoning_effort"),
+    *("response_format", "stream", "tool_choice", "tools"),
 }
 _INSTRUCTIONS = ("system", "developer")
 _NO_REASONING = (None, "none", "minimal")
-_FINISH_REASONS = {"max_tokens": "length", "model_context_window_exceeded": "length", "tool_use": "tool_calls"}
+_FINISH_REASONS = {
+    **dict.fromkeys(("max_tokens", "model_context_window_exceeded"), "length"),
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+}
 _ANY_OBJECT: dict[str, Any] = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
 
 
-def messages_params(body: Params) -> Params:
+def _read(raw: bytes) -> Params:
     """Say the body of a chat completion in the words of the Messages API. Raises ApiRefusal."""
+    body = parse(raw)
     if unknown := sorted(body.keys() - _KNOWN):
         raise invalid_request(f"{unknown[0]}: Extra inputs are not permitted")
     if body.get("stream"):
@@ -124,62 +126,36 @@ def _block(part: Params) -> dict[str, Any]:
     return {"type": kind, "source": {"type": "base64", "media_type": head.removeprefix("data:"), "data": data}}
 
 
-class Said(NamedTuple):
-    """A message in the terms of this API: cached tokens are a part of the input."""
-
-    text: str
-    calls: Sequence[tuple[str, str, str]]  # an id, the name of a function, and its arguments as JSON, maybe cut
-    refusal: str | None  # instead of a text that would follow a schema
-    filtered: bool  # whether a text without a schema was withheld
-    tokens: Mapping[str, int]  # input, cached, output, reasoning
-
-
-def said(message: Body, params: Params) -> Said:
-    """Take a message apart."""
-    blocks, usage, declined = message["content"], message["usage"], message["stop_reason"] == "refusal"
-    has_schema, cached = "format" in params["output_config"], usage["cache_read_input_tokens"]
-    calls = [(one["id"], one["name"], one["input"]) for one in blocks if one["type"] == "tool_use"]
-    return Said(
-        text="".join(block["text"] for block in blocks if block["type"] == "text"),
-        calls=[
-            (name, tool, given if isinstance(given, str) else to_json(given).decode()) for name, tool, given in calls
-        ],
-        refusal="I'm sorry, but I cannot assist with that request." if declined and has_schema else None,
-        filtered=declined and not has_schema,
-        tokens={
-            "input": usage["input_tokens"] + cached,
-            "cached": cached,
-            "output": usage["output_tokens"],
-            "reasoning": usage.get("output_tokens_details", {}).get("thinking_tokens", 0),
-        },
-    )
-
-
 def _write(message: Body, params: Params, created: int) -> Body:
-    reply = said(message, params)
-    tokens, finish = reply.tokens, _FINISH_REASONS.get(message["stop_reason"], "stop")
-    calls = [
-        {"id": name, "type": "function", "function": {"name": tool, "arguments": given}}
-        for name, tool, given in reply.calls
-    ]
-    content = None if calls or reply.refusal else reply.text
-    answer = {"role": "assistant", "content": content, "refusal": reply.refusal} | (
-        {"tool_calls": calls} if calls else {}
-    )
+    usage, refused, finish = message["usage"], None, _FINISH_REASONS.get(message["stop_reason"], "stop")
+    if message["stop_reason"] == "refusal" and "format" in params["output_config"]:
+        refused, finish = "I'm sorry, but I cannot assist with that request.", "stop"
+    calls = [_call(block) for block in message["content"] if block["type"] == "tool_use"]
+    text = None if calls or refused else "".join(block.get("text", "") for block in message["content"])
+    answer = {"role": "assistant", "content": text, "refusal": refused, **({"tool_calls": calls} if calls else {})}
+    thought = usage.get("output_tokens_details", {}).get("thinking_tokens", 0)
+    cached, written = usage["cache_read_input_tokens"], usage["output_tokens"]
+    asked = usage["input_tokens"] + cached  # cached tokens are a part of the input here
     return {
         "id": message["id"].replace("msg_", "chatcmpl-"),
         "object": "chat.completion",
         "created": created,
         "model": message["model"],
-        "choices": [{"index": 0, "message": answer, "finish_reason": "content_filter" if reply.filtered else finish}],
+        "choices": [{"index": 0, "message": answer, "finish_reason": finish}],
         "usage": {
-            "prompt_tokens": tokens["input"],
-            "completion_tokens": tokens["output"],
-            "total_tokens": tokens["input"] + tokens["output"],
-            "prompt_tokens_details": {"cached_tokens": tokens["cached"]},
-            "completion_tokens_details": {"reasoning_tokens": tokens["reasoning"]},
+            "prompt_tokens": asked,
+            "completion_tokens": written,
+            "total_tokens": asked + written,
+            "prompt_tokens_details": {"cached_tokens": cached},
+            "completion_tokens_details": {"reasoning_tokens": thought},
         },
     }
 
 
-CHAT = Dialect(lambda raw: messages_params(parse(raw)), find_any_model, _write, free_writes=True)
+def _call(block: Body) -> Body:
+    given = block["input"]  # a text where the reply was cut
+    arguments = given if isinstance(given, str) else to_json(given).decode()
+    return {"id": block["id"], "type": "function", "function": {"name": block["name"], "arguments": arguments}}
+
+
+CHAT = Dialect(_read, find_any_model, _write, free_writes=True)

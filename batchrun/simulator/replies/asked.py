@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from batchrun.answers.xml_words import FIRST_WORDS, SCHEMA_LINE
 from batchrun.simulator.replies.document import has_document
+from batchrun.simulator.requests.schema_rules import schema_problem
 from batchrun.simulator.requests.token_count import text_blocks
 from batchrun.simulator.requests.tool_rules import forces_tool
 
@@ -44,7 +45,9 @@ def _schema(text: str) -> dict[str, Any] | None:
         schema = json.loads(text)
     except (ValueError, RecursionError):  # words of a document that look like ours
         return None
-    return schema if isinstance(schema, dict) and isinstance(schema.get("properties"), dict) else None
+    if not isinstance(schema, dict) or "properties" not in schema or schema_problem(text, strict=False):
+        return None
+    return schema
 
 
 def question_in(messages: Sequence[Message]) -> Message:

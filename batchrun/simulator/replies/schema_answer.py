@@ -23,7 +23,7 @@ _STEM_LENGTH = 5
 _NAME_WEIGHT = 3
 _WORD = re.compile(r"[A-Za-zÀ-ÿ]+")
 _RULES = re.compile(r"\{[^{}]*(?:minimum|maximum|minLength|maxLength|pattern|minItems|maxItems):.*\}", re.DOTALL)
-_RULE = re.compile(r"\b(minimum|maximum|maxLength|maxItems): (-?\d+(?:\.\d+)?)")
+_RULE = re.compile(r"\b(minimum|maximum|maxLength|maxItems): (-?\d{1,15}(?:\.\d+)?)")
 _PATTERN = re.compile(r"\bpattern: (.+?)(?:, (?:minLength|maxLength): \d+)*\}\s*$", re.DOTALL)
 _NEGATION = re.compile(r"\b(?:not|no|nor|neither|without|never|nicht|kein|keine)\b", re.IGNORECASE)
 _COMPLETE = re.compile(r"^Whether `\w+` has all entries")
@@ -49,6 +49,7 @@ _DAYS, _WEEKS, _MONTHS = {"day": 1, "week": 7}, {"week": 1}, {"month": 1, "year"
 _CURRENCIES = dict.fromkeys(("USD", "EUR", "GBP", "CHF", "JPY", "CAD", "AUD"), 1)
 _SECOND_PARTY = ("b", "buyer", "client", "counterparty", "customer", "employee", "licensee", "recipient", "tenant")
 _PARTY_WORDS = ("party", "parties", "company", "vendor", "supplier", "seller", "landlord", "name", *_SECOND_PARTY[1:])
+_ANY_TEXT: Schema = {"type": "string"}  # what is in an array whose items are free
 _FALLBACKS = {"date": "2024-01-01", "date-time": "2024-01-01T00:00:00Z"}
 
 
@@ -155,7 +156,7 @@ class SchemaAnswer:
             leftovers = [option for option in schema["enum"] if str(option).lower() in _LEFTOVERS] or schema["enum"]
             return leftovers[int(self._chance(field.name) * len(leftovers))]
         if schema["type"] == "array":
-            return [self._value(schema["items"], field)] if schema.get("minItems") else []
+            return [self._value(schema.get("items", _ANY_TEXT), field)] if schema.get("minItems") else []
         if schema["type"] == "string":
             title = found_in.title_of(self.document) or "Not stated"
             return _FALLBACKS.get(schema.get("format", "")) or field.cut(title)
@@ -171,7 +172,7 @@ class SchemaAnswer:
         return answer | {name: found for name, found in optional.items() if found is not None}
 
     def _array(self, schema: Schema, field: AnswerField) -> Sequence[Any]:
-        items = schema.get("items", {"type": "string"})
+        items = schema.get("items", _ANY_TEXT)
         few = int(min(_FEW, field.rules.get("maxItems", _FEW)))
         kind = self._variants(items)[0]
         about = self._about(field)

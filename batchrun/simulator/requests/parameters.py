@@ -7,7 +7,7 @@ but have no effect on the reply.
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WrapValidator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -33,9 +33,6 @@ class StrictForm(BaseModel):
     """An object without other members than those named, and without conversions."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-
-
-Form = TypeVar("Form", bound=StrictForm)
 
 
 def problem(message: str, kind: str = "problem") -> PydanticCustomError:
@@ -200,10 +197,12 @@ def check_message(params: Params, *, counting: bool = False, find: FindModel = f
     return card
 
 
-def check_form(value: object, form: type[Form], no_object: str = "Input does not match the expected shape.") -> Form:
+def check_form(
+    value: object, form: type[StrictForm], no_object: str = "Input does not match the expected shape."
+) -> None:
     """Refuse a value of another form in the API's words."""
     try:
-        return form.model_validate(value)
+        form.model_validate(value)
     except ValidationError as error:
         raise invalid_request(_in_words(error.errors(include_url=False)[0], no_object)) from error
 

@@ -27,15 +27,21 @@ Schema = Mapping[str, Any]
 
 
 @lru_cache(maxsize=64)  # a job sends the same schema with every document
-def schema_problem(written: str, place: str = "output_config.format.schema") -> str | None:
-    """Return what the API would refuse in the schema at a place, which is written as JSON, or None."""
-    schema = json.loads(written)
-    for problem in _form_problems(schema):
-        return f"{place}: {problem}"
-    return next(_size_problems(schema), None)
+def schema_problem(written: str, place: str = "output_config.format.schema", *, strict: bool = True) -> str | None:
+    """Return what the API would refuse in the schema at a place, which is written as JSON, or None.
+
+    A schema that is not strict may be any schema by which the simulated model can answer.
+    """
+    try:
+        schema = json.loads(written)
+        for problem in _form_problems(schema, strict=strict):
+            return f"{place}: {problem}"
+    except RecursionError:
+        return f"{place}: Invalid schema: the schema is nested too deeply."
+    return next(_size_problems(schema), None) if strict else None
 
 
-def _form_problems(schema: Schema) -> Iterator[str]:
+def _form_problems(schema: Schema, *, strict: bool) -> Iterator[str]:
     if malformed := best_match(_FORM.iter_errors(schema)):
         keyword = next((key for key in reversed(malformed.absolute_path) if isinstance(key, str)), "schema")
         if keyword == "type" and isinstance(malformed.instance, str):
@@ -51,14 +57,14 @@ def _form_problems(schema: Schema) -> Iterator[str]:
         unsupported = "Self-referencing or mutually-referencing definitions are not supported."
         yield f"Invalid schema: Circular reference detected in schema definitions: {cycle}. {unsupported}"
     for node in nodes(schema):
-        yield from _node_problems(node, definitions)
+        yield from _node_problems(node, definitions, strict=strict)
 
 
 def _references(schema: Schema) -> list[str]:
     return [node["$ref"].removeprefix(_DEFINITIONS) for node in nodes(schema) if "$ref" in node]
 
 
-def _node_problems(node: Schema, definitions: Schema) -> Iterator[str]:
+def _node_problems(node: Schema, definitions: Schema, *, strict: bool) -> Iterator[str]:
     if any(not isinstance(child, dict) for child in _children(node)):
         yield "Invalid schema: a schema has to be an object."
     if node.get("enum", True) == []:
@@ -71,7 +77,8 @@ def _node_problems(node: Schema, definitions: Schema) -> Iterator[str]:
         yield "Schema type 'oneOf' is not supported"
     if not {"type", "anyOf", "allOf", "enum", "const"} & node.keys():
         yield "Schema must have a 'type', 'anyOf', 'oneOf', or 'allOf' field"
-    yield from _keyword_problems(node)
+    if strict:
+        yield from _keyword_problems(node)
 
 
 def _keyword_problems(node: Schema) -> Iterator[str]:

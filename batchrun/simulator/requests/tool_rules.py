@@ -23,9 +23,9 @@ def tool_problems(params: Params, card: ModelCard) -> Iterator[str]:
     for number, tool in enumerate(tools):
         if tool["input_schema"].get("type") != "object":
             yield f"tools.{number}.custom.input_schema.type: Input should be 'object'"
-        elif tool.get("strict"):
-            place = f"tools.{number}.custom.input_schema"
-            if problem := schema_problem(json.dumps(tool["input_schema"]), place):
+        else:
+            place, strict = f"tools.{number}.custom.input_schema", bool(tool.get("strict"))
+            if problem := schema_problem(json.dumps(tool["input_schema"]), place, strict=strict):
                 yield problem
     if forces_tool(params) and not card.forced_tools:
         yield "tool_choice forces tool use is not compatible with this model."

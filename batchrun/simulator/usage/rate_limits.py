@@ -5,7 +5,7 @@ minute is six real seconds, while the advertised limits stay as configured.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -41,7 +41,6 @@ class Level(NamedTuple):
 
 
 Levels = Mapping[Dimension, Level]
-WriteLimits = Callable[..., Iterator[tuple[str, str]]]  # of levels and the epoch, as `limit_headers` does
 
 
 class Bucket:

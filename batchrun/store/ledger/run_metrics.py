@@ -129,10 +129,11 @@ class RunMetrics:
         return Activity(began_at, ended_at, settled, min(ended_at - began_at, 60.0 * minutes))
 
     def answered_by(self, run_no: int) -> dict[str, int]:
-        """Count the attempts that each model answered, the busiest model first."""
+        """Count the attempts that each model answered, by the name that was asked for, the busiest model first."""
         rows = self._connection.execute(
-            "select model, count(*) from attempts indexed by attempts_run where run_no = ? and state = 'answered'"
-            " group by model order by 2 desc, 1",
+            "select coalesce(p.model, a.model), count(*) from attempts a indexed by attempts_run"
+            " left join prices p using (price_no) where a.run_no = ? and a.state = 'answered'"
+            " group by 1 order by 2 desc, 1",
             (run_no,),
         )
         return dict(rows.fetchall())

@@ -31,9 +31,7 @@ def ids_of(api: SimulatorServer) -> list[str]:
     return [batch["id"] for batch in api.books.summary()["batches"]]
 
 
-@pytest.mark.parametrize("speaks", ["chat", "responses"])
-def test_submit(project: TrialProject, batchrun: CommandLine, api: SimulatorServer, speaks: str) -> None:
-    use(project, provider=f'type = "openai"\napi = "{speaks}"')
+def test_submit(project: TrialProject, batchrun: CommandLine, api: SimulatorServer) -> None:
     ran = batchrun(SUBMIT)
     assert ran.code == ExitCode.OK, ran.err
     assert project.rows() == [(f"docs/{number:04}.txt",) for number in range(3)]

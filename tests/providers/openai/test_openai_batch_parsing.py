@@ -34,7 +34,7 @@ def read(*args: Any, **more: Any) -> StoredBatch:
 @pytest.mark.parametrize(
     ("status", "known"),
     [
-        ("validating", "in_progress"),
+        ("validating", "validating"),
         ("in_progress", "in_progress"),
         ("finalizing", "in_progress"),
         ("cancelling", "canceling"),
@@ -79,11 +79,16 @@ def test_a_batch_of_somebody_else_has_neither_nonce_nor_size() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"id": "../files"}, {"id": 1}, {"status": None}, {"created_at": "now"}, {"created_at": -1}],
+    [{"id": "../files"}, {"id": 1}, {"status": None}, {"created_at": "now"}, {"created_at": -1}, {"created_at": 2**39}],
 )
 def test_what_is_no_batch(changes: dict[str, Any]) -> None:
     with pytest.raises(AttemptError, match="no batch"):
         read(**changes)
+
+
+def test_numbers_that_are_no_dates_and_no_sizes() -> None:
+    batch = read("completed", None, expires_at=2**39, completed_at=2**39, metadata={"requests": "9" * 150})
+    assert (batch.expires_at, batch.ended_at, batch.requests) == (None, None, 0)
 
 
 @pytest.mark.parametrize("value", [None, [], "batch_1", {}])

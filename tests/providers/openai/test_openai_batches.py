@@ -107,11 +107,17 @@ class Body:
     requests: int = 2
     size: int = 1
     heard: list[str] = field(default_factory=list)
+    ends: str = ""
 
     async def members(self) -> AsyncIterator[bytes]:
         for number in range(self.requests):
-            params = {"model": "gpt", "max_tokens": 9, "messages": [{"role": "user", "content": f"Ä{number}"}]}
-            yield json.dumps({"custom_id": f"n-{number}", "params": params}, ensure_ascii=False).encode()
+            params = {
+                "model": "gpt",
+                "max_tokens": 9,
+                "messages": [{"role": "user", "content": f"Ä{number}{self.ends}"}],
+            }
+            line = {"custom_id": f"n-{number}", "params": params}
+            yield json.dumps(line, ensure_ascii=bool(self.ends)).encode()
         self.heard.append("announced")
 
     def parts(self) -> AsyncIterator[bytes]:
@@ -173,6 +179,11 @@ def test_requests_are_uploaded_as_lines_and_the_batch_carries_the_nonce(api: str
         "metadata": {"nonce": "n", "requests": "2"},
     }
     assert (batch.batch_id, batch.status, batch.nonce, batch.requests) == ("batch_1", "in_progress", "n", 2)
+
+
+def test_half_a_character_is_sent_as_it_is() -> None:
+    _, server = create({FILE: {"id": "file-in"}, BATCHES: told("in_progress")}, Body(requests=1, ends="\ud800"))
+    assert "\\u00c40\\ud800" in server.bodies[FILE][2].decode()
 
 
 def test_the_upload_is_over_before_the_batch_may_exist() -> None:
@@ -292,6 +303,11 @@ def test_what_has_no_line_was_not_processed(status: str, kind: ResultType) -> No
 def test_nothing_is_concluded_where_an_answer_is_missing() -> None:
     came, broke = results(ended("cancelled", (3, 2, 0), output_file_id="file-out"))
     assert (said(came), broke) == ([("a", ResultType.SUCCEEDED)], None)
+
+
+def test_a_line_that_came_twice_is_one_answer() -> None:
+    given = ended("cancelled", (3, 2, 0), output_file_id="file-out") | {OUT: answer_of("a") * 2}
+    assert said(results(given)[0]) == [("a", ResultType.SUCCEEDED)] * 2
 
 
 def test_nothing_is_concluded_from_a_completed_batch() -> None:

@@ -19,6 +19,7 @@ from batchrun.job.providers import Providers
 from batchrun.providers import AttemptError
 from batchrun.providers.factories import factory_of
 from batchrun.providers.openai.client import status_failure
+from batchrun.providers.openai.provider import OpenAIFactory
 from batchrun.request import Request
 
 KEY, MINE = "sk-proj-0123456789abcdef", "mine-0123456789abcdef"
@@ -115,10 +116,9 @@ def test_which_key_goes_where(section: dict[str, Any], url: str, key: str | None
     factory = factory_of(ProviderSection.model_validate({"type": "openai", **section}))
     factory.check()
 
-    address = factory.address  # type: ignore[attr-defined]
-    assert (address.url, address.key) == (url, key)
-    assert factory.endpoint().base_url == url
-    assert not any(secret in repr((factory, address)) for secret in (KEY, MINE))
+    assert isinstance(factory, OpenAIFactory)
+    assert (factory.endpoint().base_url, factory.url, factory.key) == (url, url, key)
+    assert not any(secret in repr(factory) for secret in (KEY, MINE))
 
 
 @pytest.mark.parametrize(

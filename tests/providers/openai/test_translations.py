@@ -15,7 +15,7 @@ from batchrun.providers.anthropic.rate_limit_headers import reported_limits
 from batchrun.providers.openai.chat import chat_body, is_strict
 from batchrun.providers.openai.completion import message_of_completion
 from batchrun.providers.openai.headers import as_messages_headers
-from batchrun.providers.openai.provider import Dialect
+from batchrun.providers.openai.provider import OpenAIFactory
 from batchrun.providers.openai.responses import completion_of, responses_body
 from batchrun.reply import ReportedLimit, ReportedLimits, Usage
 
@@ -286,6 +286,7 @@ def test_whatever_is_no_answer_is_malformed(told: Any) -> None:
         # Reasoning beside the output: the total has both.
         ({"prompt_tokens": 5, "completion_tokens": 1, "total_tokens": 10,
           "completion_tokens_details": {"reasoning_tokens": 4}}, Usage(5, output_tokens=5, thinking_tokens=4)),
+        ({"input_tokens": 5, "output_tokens": 1}, Usage(5, output_tokens=1)),
     ],
 )  # fmt: skip
 def test_counters_are_read_without_trust(usage: Any, read: Usage | None) -> None:
@@ -294,7 +295,7 @@ def test_counters_are_read_without_trust(usage: Any, read: Usage | None) -> None
 
 def test_a_server_without_schemas_is_asked_by_a_tool_and_its_call_is_the_text() -> None:
     section = ProviderSection(type="openai", base_url="http://localhost/v1", structured_output=False)
-    dialect, params = Dialect.of(section, is_openais=False), asked(output_config=FORMAT)
+    dialect, params = OpenAIFactory(section).dialect, asked(output_config=FORMAT)
     body = dialect.body(params)
     message = dialect.message(params, completion("stop", tool_calls=[CALL]))
 

@@ -87,8 +87,6 @@ def batch_of(batch: Any, headers: Mapping[str, str]) -> RemoteBatch:
     if status is None or created_at is None:
         raise malformed(f"the answer is no batch: {batch_id} has no status or no date", request_id_in(headers))
     counts, results_url = fields_in(fields.get("request_counts")), fields.get("results_url")
-    if isinstance(results_url, str) and len(results_url) > LONGEST_URL:
-        results_url = None
     return RemoteBatch(
         batch_id=batch_id,
         status=status,

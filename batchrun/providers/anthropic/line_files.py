@@ -2,8 +2,8 @@
 
 import json
 import tempfile
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -24,15 +24,6 @@ class FiledBatch(RemoteBatch):
     """What the file with the requests is called."""
 
 
-@contextmanager
-def before_create() -> Iterator[None]:
-    """Say of failures that the call that creates was not made yet."""
-    try:
-        yield
-    except AttemptError as error:
-        raise AttemptError(error.failure, before_create=True) from error
-
-
 async def uploaded(
     body: BatchBody, line_of: Callable[[Any], object], upload: Callable[[IO[bytes], int], Awaitable[str]]
 ) -> str:
@@ -51,8 +42,10 @@ async def uploaded(
             if written == body.requests:
                 size = spool.tell()
                 spool.seek(0)
-                with before_create():
+                try:
                     name = await upload(spool, size)
+                except AttemptError as error:
+                    raise AttemptError(error.failure, before_create=True) from error
     return name
 
 

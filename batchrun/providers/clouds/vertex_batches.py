@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
-from os import environ
 from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urljoin
 
@@ -61,9 +60,7 @@ class VertexBatches(ApiClient):
         self._section = section
         sdk: Any = self._client
         self._jobs = f"/projects/{sdk.project_id}/locations/{sdk.region}/batchPredictionJobs"
-        emulator = environ.get("STORAGE_EMULATOR_HOST", "")
-        emulator = emulator if "://" in emulator or not emulator else f"http://{emulator}"
-        self._storage = emulator.rstrip("/") or urljoin(section.base_url or STORAGE, "/").rstrip("/")
+        self._storage = urljoin(section.base_url or STORAGE, "/").rstrip("/")
 
     async def create(self, body: BatchBody) -> RemoteBatch:
         """Put the requests into the bucket, and create the job. Raises AttemptError, and OSError of the disk.

@@ -274,14 +274,9 @@ class Handler(BaseHTTPRequestHandler):
         assert "anthropic_version" not in order
         if fault == "never":
             self.drop()
-        elif fault in {"429", "403", "quota"}:
-            code = {
-                "429": "ThrottlingException",
-                "403": "AccessDeniedException",
-                "quota": "ServiceQuotaExceededException",
-            }
+        elif fault in REFUSALS:
             status = {"quota": 400 if cloud == "bedrock" else 429}.get(fault) or int(fault)
-            self.refuse(status, code[fault], "not now")
+            self.refuse(status, REFUSALS[fault], "not now")
         else:
             job = self.clouds.created(cloud, order)
             if fault == "lost":

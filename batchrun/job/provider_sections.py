@@ -126,6 +126,9 @@ class ProviderSection(Table):
             raise refusal(
                 f"{self.type} keeps files elsewhere", key="bucket", hint="s3:// for bedrock, gs:// for vertex"
             )
+        if self.type == "bedrock" and self.bucket and not self.role:
+            hint = 'name the role of IAM by which Bedrock reads the bucket and writes there: role = "arn:aws:iam::…"'
+            raise refusal("a bucket for Bedrock needs a role", key="bucket", hint=hint)
         return self
 
 

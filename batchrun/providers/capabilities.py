@@ -50,6 +50,7 @@ _OF_TYPE: dict[ProviderType, Capabilities] = {
     "aws": FULL,
     "google": FULL,
     "foundry": _STREAMS,
+    # Bedrock's numbers of requests are quotas of a model in a region, and stand in an account's Service Quotas alone.
     "bedrock": replace(
         _CLOUD, counts_tokens=False, max_body=20 * MB, min_batch_requests=100, max_batch_requests=50_000
     ),

@@ -35,7 +35,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
-    with lanes(4, LANES_IMPORT) as some:
+    with lanes(2, LANES_IMPORT) as some:
         yield some
 
 

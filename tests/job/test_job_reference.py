@@ -119,8 +119,9 @@ def test_the_sample_of_a_key_of_provider_loads_where_its_comment_says(tmp_path, 
     types = re.findall("|".join(TYPES), of[1]) if of else ["anthropic"]
     for name in types:
         kind = f'type = "{name}"\n' if key != "type" else ""
-        bucket = 'bucket = "gs://b"' if (key, name) == ("bucket", "vertex") else line
-        job = REFERENCE.replace("# [provider] ", f"[provider]\n{kind}{bucket} #")
+        buckets = {"vertex": 'bucket = "gs://b"', "bedrock": f'role = "arn"\n{line}'}
+        line = buckets[name] if key == "bucket" else line
+        job = REFERENCE.replace("# [provider] ", f"[provider]\n{kind}{line} #")
         (tmp_path / "job.toml").write_text(job)
         assert load_job(tmp_path / "job.toml").providers.default == name
 

@@ -69,6 +69,8 @@ def first_problem(report: str) -> tuple[str, str]:
          "s3:// for bedrock, gs:// for vertex"),
         ('[providers.vertex]\nbucket = "s3://x"', "`providers.vertex.bucket`: vertex keeps files elsewhere",
          "s3:// for bedrock, gs:// for vertex"),
+        ('[providers.bedrock]\nbucket = "s3://x"', "`providers.bedrock.bucket`: a bucket for Bedrock needs a role",
+         'name the role of IAM by which Bedrock reads the bucket and writes there: role = "arn:aws:iam::…"'),
         ('[providers.vertex]\nbucket = "/x"', '`providers.vertex.bucket`: input should be s3://… or gs://…, got "/x"',
          ""),
         ('[providers."Home"]\ntype = "openai"',

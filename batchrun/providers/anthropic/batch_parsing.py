@@ -17,8 +17,8 @@ from batchrun.providers.anthropic.json_values import (
     failure_in,
     fields_in,
     json_from,
-    moment_in,
     request_id_in,
+    seconds_in,
     word_in,
 )
 from batchrun.providers.anthropic.message_parsing import reply_of
@@ -62,13 +62,16 @@ def result_from(line: bytes) -> BatchResult:
     return replace(_result_of(fields_in(fields.get("result"))), nonce=nonce, request_id=request_id)
 
 
-def named_line(line: bytes) -> tuple[dict[str, Any], str, str]:
-    """Return the fields of a line about one request, with the nonce of the batch and the id of the request."""
+def named_line(line: bytes, name: str = "custom_id") -> tuple[dict[str, Any], str, str]:
+    """Return the fields of a line about one request, with the nonce of the batch and the id of the request.
+
+    `name` is the key of the request's name.
+    """
     try:
         fields = fields_in(decoded(line))
     except (ValueError, RecursionError):
         fields = {}
-    return fields, *member_name(word_in(fields.get("custom_id")) or "")
+    return fields, *member_name(word_in(fields.get(name)) or "")
 
 
 def batch_of(batch: Any, headers: Mapping[str, str]) -> RemoteBatch:
@@ -77,28 +80,34 @@ def batch_of(batch: Any, headers: Mapping[str, str]) -> RemoteBatch:
     batch_id, status, created_at = (
         plain_id(fields.get("id")),
         word_in(fields.get("processing_status")),
-        _seconds(fields.get("created_at")),
+        seconds_in(fields.get("created_at")),
     )
     if batch_id is None:
         raise malformed("the answer is no batch: it has no id", request_id_in(headers))
     if status is None or created_at is None:
         raise malformed(f"the answer is no batch: {batch_id} has no status or no date", request_id_in(headers))
     counts, results_url = fields_in(fields.get("request_counts")), fields.get("results_url")
-    if isinstance(results_url, str) and len(results_url) > LONGEST_URL:
-        results_url = None
     return RemoteBatch(
         batch_id=batch_id,
         status=status,
         counts={name: count_in(counts[name]) or 0 for name in COUNTED if name in counts},
         created_at=created_at,
-        expires_at=_seconds(fields.get("expires_at")),
-        ended_at=_seconds(fields.get("ended_at")),
+        expires_at=seconds_in(fields.get("expires_at")),
+        ended_at=seconds_in(fields.get("ended_at")),
         archived=fields.get("archived_at") is not None,
         results_url=escape_control(results_url)
         if isinstance(results_url, str) and len(results_url) < LONGEST_URL
         else None,
         retry_after_s=retry_after_s(headers),
     )
+
+
+def answered(message: Any) -> BatchResult:
+    """Read the message that answers a request. A message that cannot be read was billed all the same."""
+    try:
+        return BatchResult(type=ResultType.SUCCEEDED, reply=without_secrets(reply_of(message)))
+    except AttemptError as error:
+        return BatchResult(type=ResultType.SUCCEEDED, failure=error.failure)
 
 
 def plain_id(value: Any) -> str | None:
@@ -113,19 +122,11 @@ def checked(batch_id: str) -> str:
     return batch_id
 
 
-def _seconds(value: Any) -> float | None:
-    moment = moment_in(value)
-    return moment.timestamp() if moment else None
-
-
 def _result_of(result: dict[str, Any]) -> BatchResult:
     kind = next((kind for kind in ResultType if kind.value == result.get("type")), None)
     match kind:
         case ResultType.SUCCEEDED:
-            try:
-                return BatchResult(type=kind, reply=without_secrets(reply_of(result.get("message"))))
-            except AttemptError as error:
-                return BatchResult(type=kind, failure=error.failure)
+            return answered(result.get("message"))
         case ResultType.ERRORED:
             return BatchResult(type=kind, failure=without_secrets(failure_in(result.get("error"), {})))
         case _:

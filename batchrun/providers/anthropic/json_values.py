@@ -92,6 +92,13 @@ def fields_in(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def inner_value(value: Any, *names: str) -> Any:
+    """Return the value at the end of a path of names into an object. Returns None if the path leads nowhere."""
+    for name in names:
+        value = fields_in(value).get(name)
+    return value
+
+
 def word_in(value: Any) -> str | None:
     """Return a text, inert and not too long. Returns None if the value is no text."""
     return escape_control(value[:LONGEST_WORD])[:LONGEST_WORD] if isinstance(value, str) else None
@@ -110,3 +117,9 @@ def moment_in(value: Any) -> datetime | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return moment if EPOCH <= moment <= LAST_MOMENT else None
+
+
+def seconds_in(value: Any) -> float | None:
+    """Read a date in RFC 3339 as seconds since 1970. Returns None if the value is no date."""
+    moment = moment_in(value)
+    return moment.timestamp() if moment else None

@@ -6,30 +6,31 @@ call with any more, for they were on its spool; the name of the job has the nonc
 """
 
 import asyncio
-import tempfile
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import islice
 from os import environ
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from botocore.config import Config
 
 from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch, ResultType
 from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import AttemptError
+from batchrun.providers.anthropic.batch_parsing import checked
 from batchrun.providers.anthropic.bounds import Lines, UnreadableBodyError
 from batchrun.providers.anthropic.client import CONNECT_S, malformed
-from batchrun.providers.anthropic.json_values import count_in, fields_in
+from batchrun.providers.anthropic.json_values import count_in, fields_in, inner_value
 from batchrun.providers.anthropic.retry_after import server_time
 from batchrun.providers.capabilities import capabilities_of
 from batchrun.providers.clouds import batch_files as files
 from batchrun.providers.clouds.amazon import region_of, session_of
 from batchrun.providers.clouds.aws_failures import aws_failure
-from batchrun.providers.clouds.batch_files import Cloud, FiledBatch
+from batchrun.providers.clouds.batch_files import Cloud, CloudBatch
 from batchrun.reply import Cause, Failure
 
 if TYPE_CHECKING:
@@ -40,17 +41,17 @@ BEDROCK = Cloud(
     name="recordId",
     request="modelInput",
     message="modelOutput",
-    completed="Completed",
     canceling="Stopping",
-    failed="Failed",
-    left={
+    ends={
+        "Completed": None,
+        "Failed": ResultType.ERRORED,
         "Stopped": ResultType.CANCELED,
         "Expired": ResultType.EXPIRED,
         "PartiallyCompleted": ResultType.EXPIRED,
     },
+    unbegun=frozenset({"Failed", "Expired"}),
 )
-PART = 256 * 1024
-"""How many bytes of a file are read at once."""
+MOST_LISTED = 1000
 
 
 class BedrockBatches:
@@ -62,8 +63,6 @@ class BedrockBatches:
         self._timeout_s = timeout_s
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
-        self._next_tokens: dict[str, str] = {}
-        """What asks for the page of the list behind a batch, by the id of the batch."""
 
     async def close(self) -> None:
         """Close the connections."""
@@ -72,16 +71,11 @@ class BedrockBatches:
 
     async def create(self, body: BatchBody) -> RemoteBatch:
         """Put the requests into the bucket, and create the job. Raises AttemptError, and OSError of the disk."""
-        folder, uri = files.folder_of(self._section, body.nonce), ""
-        with files.before_create():
-            self._refuse_unusable(body)
-        with tempfile.TemporaryFile() as spool:
-            async for name in files.written(BEDROCK, body, spool, self._platform.translated):
-                uri = f"{folder}/{name}"
-                bucket, key = files.place_of(uri)
-                spool.seek(0)
-                with files.before_create():
-                    await self._call("s3", "put_object", Bucket=bucket, Key=key, Body=spool)
+        fewest, folder = capabilities_of(self._section).min_batch_requests, files.folder_of(self._section, body.nonce)
+        if body.requests < fewest:  # some of its requests have gone elsewhere, and the rest is packed anew
+            words = f"a batch at Bedrock has at least {fewest} requests, and this one has {body.requests}"
+            raise AttemptError(Failure(cause=Cause.STATUS, status=429, message=words), before_create=True)
+        uri = await files.uploaded(BEDROCK, body, folder, self._platform.translated, self._put)
         created = await self._created(
             jobName=f"{files.NAMED}{body.nonce}",
             clientRequestToken=body.nonce,
@@ -95,15 +89,6 @@ class BedrockBatches:
         known = {"status": "Submitted", "totalRecordCount": body.requests, "submitTime": submitted_at}
         return batch_of({"jobName": f"{files.NAMED}{body.nonce}", **known, **created})
 
-    def _refuse_unusable(self, body: BatchBody) -> None:
-        fewest = capabilities_of(self._section).min_batch_requests
-        if body.requests < fewest:
-            words = f"a batch at Bedrock has at least {fewest} requests, and this one has {body.requests}"
-            raise AttemptError(Failure(cause=Cause.STATUS, status=400, message=words))
-        if self._section.role is None:
-            words = "[provider] role is missing, which names the role by which Bedrock reads the bucket"
-            raise AttemptError(Failure(cause=Cause.MISCONFIGURED, message=words))
-
     async def _created(self, **order: Any) -> dict[str, Any]:
         """Create a job, in two calls at most. The second one is believed if it says yes: a no is of that call alone."""
         try:
@@ -114,38 +99,31 @@ class BedrockBatches:
                     return await self._call("bedrock", "create_model_invocation_job", **order)
             raise
 
-    async def retrieve(self, batch_id: str) -> FiledBatch:
+    async def retrieve(self, batch_id: str) -> CloudBatch:
         """Ask for one batch. Raises AttemptError."""
-        asked = {"jobIdentifier": files.checked(batch_id)}
+        asked = {"jobIdentifier": checked(batch_id)}
         return batch_of(await self._call("bedrock", "get_model_invocation_job", **asked))
 
     async def page(self, *, model: str = "", after_id: str | None = None, limit: int = 1000) -> BatchPage:  # noqa: ARG002 - one list for all models
-        """Ask for a page of the jobs of this program in the region, the newest first, after the given one.
-
-        Only the page behind one that was asked for can be asked for. Raises AttemptError.
-        """
-        token = "" if after_id is None else self._next_tokens.get(after_id)
-        batches, told = tuple[FiledBatch, ...](), dict[str, Any]()
-        while not batches and token is not None:  # a page may be empty although there are more
-            told = await self._call(
-                "bedrock",
-                "list_model_invocation_jobs",
-                nameContains=files.NAMED,
-                sortBy="CreationTime",
-                sortOrder="Descending",
-                maxResults=min(limit, 1000),
-                **({"nextToken": token} if token else {}),
-            )
-            batches = tuple(batch_of(job) for job in told.get("invocationJobSummaries") or ())
-            token = told.get("nextToken")
-        if batches and token:
-            self._next_tokens[batches[-1].batch_id] = token
-        return BatchPage(batches, has_more=bool(batches and token), server_time=server_time(_headers_of(told)))
+        """Ask for all recent jobs of this program in the region, the newest first, on one page. Raises AttemptError."""
+        client = await self._in_thread(self._client, "bedrock")
+        answers = client.get_paginator("list_model_invocation_jobs").paginate(
+            nameContains=files.NAMED,
+            submitTimeAfter=datetime.fromtimestamp(time.time() - files.LISTED_S, UTC),
+            sortBy="CreationTime",
+            sortOrder="Descending",
+            PaginationConfig={"PageSize": MOST_LISTED},
+        )
+        told = await self._in_thread(list, islice(answers, files.MOST_PAGES + 1))
+        if len(told) > files.MOST_PAGES:
+            raise malformed("the list of jobs has no end", None)
+        batches = tuple(batch_of(job) for answer in told for job in answer.get("invocationJobSummaries", ()))
+        return BatchPage(batches, has_more=False, server_time=server_time(_headers_of(told[0])))
 
     async def cancel(self, batch_id: str) -> RemoteBatch:
         """Ask for a batch to be canceled; the batch ends some time later. May be repeated. Raises AttemptError."""
         try:
-            await self._call("bedrock", "stop_model_invocation_job", jobIdentifier=files.checked(batch_id))
+            await self._call("bedrock", "stop_model_invocation_job", jobIdentifier=checked(batch_id))
         except AttemptError as error:
             if error.failure.status != 409:  # the job has ended, or is being stopped already
                 raise
@@ -154,17 +132,21 @@ class BedrockBatches:
     async def results(self, batch: RemoteBatch) -> AsyncGenerator[BatchResult, None]:
         """Yield the results of a batch that has ended, and what became of requests without one. Raises AttemptError."""
         told = await self.retrieve(batch.batch_id)
-        output = f"{told.output_uri}/{told.batch_id}/{told.input_uri.rpartition('/')[2]}.out"
+        output = f"{told.output_folder}/{told.batch_id}/{str(told.input_file).rpartition('/')[2]}.out"
         async with aclosing(files.results_of(BEDROCK, told, [output], self._lines)) as results:
             async for result in results:
                 yield result
+
+    async def _put(self, uri: str, spool: IO[bytes], _: int) -> None:
+        bucket, key = files.place_of(uri)
+        await self._call("s3", "put_object", Bucket=bucket, Key=key, Body=spool)
 
     async def _lines(self, uri: str) -> AsyncGenerator[bytes, None]:
         bucket, key = files.place_of(uri)
         stream = (await self._call("s3", "get_object", Bucket=bucket, Key=key))["Body"]
         lines = Lines()
         try:
-            while piece := await self._in_thread(stream.read, PART):
+            while piece := await self._in_thread(stream.read, files.PART):
                 for line in lines.whole(piece):
                     yield line
         except UnreadableBodyError as error:
@@ -207,22 +189,24 @@ class BedrockBatches:
             return self._clients[service]
 
 
-def batch_of(job: Mapping[str, Any]) -> FiledBatch:
+def batch_of(job: Mapping[str, Any]) -> CloudBatch:
     """Read a job. Raises AttemptError when the value is no job."""
-    total, succeeded, errored = (count_in(job.get(f"{kind}RecordCount")) for kind in ("total", "success", "error"))
-    source, target = (
-        fields_in(fields_in(job.get(f"{side.lower()}DataConfig")).get(f"s3{side}DataConfig")).get("s3Uri")
-        for side in ("Input", "Output")
-    )
-    return files.filed_batch(
-        BEDROCK,
-        job.get("jobArn"),
-        job.get("status"),
-        at=(_seconds(job.get("submitTime")), _seconds(job.get("endTime"))),
-        counted=(total, succeeded, errored),
-        uris=(source, target),
+    output_uri, why = inner_value(job, "outputDataConfig", "s3OutputDataConfig", "s3Uri"), job.get("message")
+    return CloudBatch(
+        **files.standing(
+            BEDROCK,
+            name=job.get("jobArn"),
+            state=job.get("status"),
+            created_at=_seconds(job.get("submitTime")),
+            total=count_in(job.get("totalRecordCount")),
+            succeeded=count_in(job.get("successRecordCount")),
+            errored=count_in(job.get("errorRecordCount")),
+        ),
+        ended_at=_seconds(job.get("endTime")),
         nonce=str(job.get("jobName") or "").removeprefix(files.NAMED),
-        why=replace(files.failure_of(str(job.get("message") or "")), status=400),
+        input_file=str(inner_value(job, "inputDataConfig", "s3InputDataConfig", "s3Uri") or ""),
+        output_folder=str(output_uri or "").rstrip("/"),
+        why=replace(files.failure_of(why), status=400) if why else None,
     )
 
 
@@ -231,4 +215,4 @@ def _seconds(value: Any) -> float | None:
 
 
 def _headers_of(told: Mapping[str, Any]) -> dict[str, str]:
-    return fields_in(fields_in(told.get("ResponseMetadata")).get("HTTPHeaders"))
+    return fields_in(inner_value(told, "ResponseMetadata", "HTTPHeaders"))

@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from batchrun.batch import BatchResult, RemoteBatch, ResultType
+from batchrun.batch import BatchResult, ResultType
 from batchrun.masking import without_secrets
-from batchrun.providers import AttemptError
-from batchrun.providers.anthropic.batch_parsing import named_line, plain_id
+from batchrun.providers.anthropic.batch_parsing import answered, named_line, plain_id
 from batchrun.providers.anthropic.client import malformed
 from batchrun.providers.anthropic.json_values import (
     LAST_MOMENT,
@@ -17,7 +16,7 @@ from batchrun.providers.anthropic.json_values import (
     request_id_in,
     word_in,
 )
-from batchrun.providers.anthropic.message_parsing import reply_of
+from batchrun.providers.anthropic.line_files import FiledBatch
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.reply import Cause, Failure
 
@@ -44,14 +43,9 @@ KEPT_BACK = Failure(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoredBatch(RemoteBatch):
+class StoredBatch(FiledBatch):
     """A batch with the files that the API keeps of the batch."""
 
-    completed: int | None = None
-    """How many requests succeeded, and are billed. None if the API does not say."""
-    left: ResultType | None = None
-    """How requests ended that have no line. None if every request should have a line."""
-    input_file: str | None = None
     output_files: tuple[str, ...] = ()
     """The ids of the files with the results: of the requests that succeeded, then of the others."""
     refusals: Mapping[int, Failure] = field(default_factory=dict)
@@ -108,11 +102,7 @@ def result_from(line: bytes, message_in: Callable[[Any], Any]) -> BatchResult:
     result = BatchResult(nonce=nonce, request_id=request_id, type=CODES.get(word_in(error.get("code")) or ""))
     match count_in(response.get("status_code")):
         case 200:
-            try:
-                reply = without_secrets(reply_of(message_in(response.get("body"))))
-            except AttemptError as no_message:
-                return replace(result, type=ResultType.SUCCEEDED, failure=no_message.failure)
-            return replace(result, type=ResultType.SUCCEEDED, reply=reply)
+            return replace(answered(message_in(response.get("body"))), nonce=nonce, request_id=request_id)
         case None if result.type or not error:
             return result
         case status:

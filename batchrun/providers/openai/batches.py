@@ -1,23 +1,23 @@
 """The Batch API of OpenAI, one call at a time: a batch is a file of requests, and its results are files too."""
 
 import asyncio
-import json
-import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
-from typing import IO
+from functools import partial
+from typing import IO, Any
 
 import httpx2
 import openai
 
-from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch, ResultType
+from batchrun.batch import BatchBody, BatchPage, BatchResult, RemoteBatch
 from batchrun.providers import AttemptError
 from batchrun.providers.anthropic.batch_parsing import checked, page_from
 from batchrun.providers.anthropic.batches import SLOWEST_UPLOAD
 from batchrun.providers.anthropic.client import answered_within, timeout_for
 from batchrun.providers.anthropic.downloads import lines_of
 from batchrun.providers.anthropic.json_values import json_from
+from batchrun.providers.anthropic.line_files import results_in_lines, uploaded
 from batchrun.providers.openai.batch_parsing import (
     QUEUE_FULL,
     VALIDATING,
@@ -51,13 +51,7 @@ class OpenAIBatches(OpenAIClient):
 
         A batch whose file is refused as a whole counts as not created: nothing of the batch is processed or billed.
         """
-        written, file_id = 0, ""
-        with tempfile.TemporaryFile() as spool:
-            async for member in body.members():
-                spool.write(self._line_of(member))
-                written += 1
-                if written == body.requests:
-                    file_id = await self._uploaded(spool, f"{body.nonce}.jsonl")
+        file_id = await uploaded(body, self._line_of, partial(self._upload, f"{body.nonce}.jsonl"))
         order = {
             "input_file_id": file_id,
             "endpoint": self._endpoint,
@@ -84,36 +78,17 @@ class OpenAIBatches(OpenAIClient):
         return _batch_in(await self._post(f"{BATCHES}/{checked(batch_id)}/cancel", {}))
 
     async def results(self, batch: RemoteBatch) -> AsyncGenerator[BatchResult, None]:
-        """Yield the results of a batch that has ended, and then which requests were not processed.
+        """Yield the results of a batch that has ended, and what became of requests without one. Raises AttemptError."""
+        told = await self.retrieve(batch.batch_id)
+        read = partial(result_from, message_in=partial(self._dialect.message, {}))
+        left = partial(left_out, batch=told)
+        async with aclosing(results_in_lines(told, told.output_files, self._lines, read, left)) as results:
+            async for result in results:
+                yield result
 
-        A request without a line was not processed if the batch ended early and every request that the API counts as
-        completed has its line. The input file names such requests. Raises AttemptError.
-        """
-        told, seen = await self.retrieve(batch.batch_id), dict[str, bool]()
-        for file_id in told.output_files:
-            async with aclosing(self._lines(file_id)) as lines:
-                async for line in lines:
-                    result = result_from(line, lambda answer: self._dialect.message({}, answer))
-                    seen[result.request_id] = result.type is ResultType.SUCCEEDED
-                    yield result
-        if told.left is None or told.input_file is None or told.completed is None:
-            return
-        if sum(seen.values()) < told.completed:
-            return
-        number = 0
-        async with aclosing(self._lines(told.input_file)) as lines:
-            async for line in lines:
-                number += 1
-                result = left_out(line, number, told)
-                if result.request_id not in seen:
-                    yield result
-
-    def _line_of(self, member: bytes) -> bytes:
-        one = json.loads(member)
-        asked = {"method": "POST", "url": self._endpoint, "body": self._dialect.body(one["params"])}
-        line = {"custom_id": one["custom_id"], **asked}
-        # A request with half a character in it is ASCII as a whole.
-        return json.dumps(line, ensure_ascii=member.isascii()).encode() + b"\n"
+    def _line_of(self, member: Mapping[str, Any]) -> dict[str, Any]:
+        asked = {"method": "POST", "url": self._endpoint, "body": self._dialect.body(member["params"])}
+        return {"custom_id": member["custom_id"], **asked}
 
     def _lines(self, file_id: str) -> AsyncGenerator[bytes, None]:
         async def begin() -> openai.AsyncStream[object]:
@@ -128,26 +103,21 @@ class OpenAIBatches(OpenAIClient):
 
         return lines_of(begin, self._timeout_s)
 
-    async def _uploaded(self, spool: IO[bytes], name: str) -> str:
-        """Upload the requests of a batch; return the id of the file. Raises AttemptError: no batch exists by then."""
-        size = spool.tell()
+    async def _upload(self, name: str, spool: IO[bytes], size: int) -> str:
+        """Upload the requests of a batch; return the id of the file. Raises AttemptError."""
         if size > MOST_BYTES:
             words = f"the requests of the batch take {size:,} bytes, and {MOST_BYTES:,} are allowed"
-            raise AttemptError(Failure(cause=Cause.STATUS, status=413, message=words), before_create=True)
+            raise AttemptError(Failure(cause=Cause.STATUS, status=413, message=words))
         within_s = self._timeout_s + size / SLOWEST_UPLOAD
-        spool.seek(0)
-        try:
-            async with answered_within(within_s):
-                with sdk_errors_mapped():
-                    answer = await self._client.files.with_raw_response.create(
-                        file=(name, spool, "application/jsonl"),
-                        purpose="batch",
-                        extra_headers=self._options["headers"],
-                        timeout=timeout_for(within_s),
-                    )
-            return file_id_of(json_from(answer.content, answer.headers), answer.headers)
-        except AttemptError as error:
-            raise AttemptError(error.failure, before_create=True) from error
+        async with answered_within(within_s):
+            with sdk_errors_mapped():
+                answer = await self._client.files.with_raw_response.create(
+                    file=(name, spool, "application/jsonl"),
+                    purpose="batch",
+                    extra_headers=self._options["headers"],
+                    timeout=timeout_for(within_s),
+                )
+        return file_id_of(json_from(answer.content, answer.headers), answer.headers)
 
     async def _looked_at(self, batch: StoredBatch) -> StoredBatch:
         """Look at a new batch until the API begins with the batch or refuses it, or for a while. Raises AttemptError.

@@ -13,6 +13,7 @@ from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import AttemptError
 from batchrun.providers.clouds.aws_failures import aws_failure
 from batchrun.providers.factories import factory_of
+from batchrun.reply import Cause
 
 THERE: dict[str, Any] = {"endpoint_url": "https://there", "error": "why"}
 KINDS = [
@@ -27,6 +28,8 @@ KINDS = [
     (boto.SSLError(endpoint_url="https://there", error="broken"), FailureKind.SILENT),
     (boto.NoCredentialsError(), FailureKind.NO_KEY),
     (boto.TokenRetrievalError(provider="sso", error_msg="expired"), FailureKind.NO_KEY),
+    (boto.PaginationError(message="the same token twice"), FailureKind.SILENT),
+    (boto.InvalidRegionError(region_name="_"), FailureKind.MISCONFIGURED),
     (boto.ParamValidationError(report="a bucket has no such name"), FailureKind.MISCONFIGURED),
 ]
 REFUSALS = [
@@ -35,6 +38,8 @@ REFUSALS = [
     ("AccessDeniedException", 403, FailureKind.FORBIDDEN),
     ("AccessDenied", 403, FailureKind.FORBIDDEN),
     ("ExpiredTokenException", 403, FailureKind.BAD_KEY),
+    ("ExpiredToken", 400, FailureKind.BAD_KEY),
+    ("RequestTimeTooSkewed", 403, FailureKind.BAD_KEY),
     ("ValidationException", 400, FailureKind.REJECTED),
     ("ConflictException", 400, FailureKind.CONFLICT),
     ("InternalServerException", 500, FailureKind.SILENT),
@@ -74,7 +79,8 @@ def test_files_go_to_s3_and_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
         provider: Any = factory_of(ProviderSection(**SECTIONS["bedrock"])).make_batches(timeout_s=20)
         with pytest.raises(AttemptError) as missing:
             await provider.create(Body())
-        assert (missing.value.failure.status, missing.value.before_create) == (404, True)
+        assert (missing.value.failure.cause, missing.value.before_create) == (Cause.MISCONFIGURED, True)
+        assert "s3://documents/of/ours/batchrun/0123456789ab/requests.jsonl cannot be written" in str(missing.value)
         storage = boto3.client("s3", region_name="us-east-1")
         storage.create_bucket(Bucket="documents")
         with pytest.raises(NotImplementedError, match="create_model_invocation_job"):  # moto has no jobs

@@ -5,10 +5,11 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from cloud_jobs_server import AWS, TEXT, TOKEN, Clouds, google_account, serving
+from cloud_jobs_server import AWS, TEXT, TOKEN, Clouds, answered, google_account, serving
 
 from batchrun.batch import BatchResult, RemoteBatch, ResultType
 from batchrun.execution.batch.reconcile import Creation, after_create
@@ -16,6 +17,7 @@ from batchrun.execution.retry_policy import FailureKind, kind_of
 from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import AttemptError, BatchProvider
 from batchrun.providers.capabilities import capabilities_of
+from batchrun.providers.clouds import bedrock_batches
 from batchrun.providers.factories import factory_of
 from batchrun.reply import Cause
 
@@ -229,8 +231,7 @@ def test_too_few_requests_are_refused_in_words(bench: Bench) -> None:
     if bench.name == "bedrock":
         error = bench.failure(lambda provider: provider.create(Body(requests=99)))
         assert "at least 100 requests, and this one has 99" in error.failure.message
-        assert (error.before_create, after_create(error.failure), bench.clouds.objects) == (True, Creation.STOP, {})
-        assert kind_of(bench.failure(lambda one: one.create(Body()), role=None).failure) is FailureKind.MISCONFIGURED
+        assert (error.before_create, after_create(error.failure), bench.clouds.objects) == (True, Creation.LATER, {})
 
 
 @pytest.mark.parametrize(
@@ -266,6 +267,73 @@ def test_what_a_job_left_is_named_by_its_input_file(bench: Bench, ends: str, lef
         error = by_id[f"{3:032x}"]
         assert (error.type, error.failure.message) == (ResultType.ERRORED, "prompt is too long")
         assert kinds[ResultType.SUCCEEDED] == 100 - 12
+
+
+S3_ERROR = b"<Error><Code>Any</Code><Message>no</Message></Error>"
+
+
+def line_of(bench: Bench, number: int, nonce: str = NONCE) -> str:
+    """A line of an output file with a good answer."""
+    name, message = {"bedrock": ("recordId", "modelOutput"), "vertex": ("custom_id", "response")}[bench.name]
+    return json.dumps({name: f"{nonce}-{number:032x}", message: answered({})}) + "\n"
+
+
+def test_second_lines_and_lines_of_others_prove_no_request_unprocessed(bench: Bench) -> None:
+    bench.ends("Stopped")
+    bench.clouds.fates = {"text 7": "left"}
+
+    async def scenario(provider: BatchProvider) -> list[BatchResult]:
+        told = await provider.retrieve((await provider.create(Body())).batch_id)
+        key = list(bench.clouds.objects)[-1]
+        bench.clouds.objects[key] = bench.clouds.objects[key].partition(b"\n")[2]
+        others = line_of(bench, 1) + line_of(bench, 0, "another00000") + '{"recordId": "half of a'
+        bench.clouds.objects[key] += others.encode()
+        return await results(provider, told)
+
+    found = bench.run(scenario)
+    assert ResultType.CANCELED not in {one.type for one in found}
+    assert {one.nonce for one in found} == {NONCE, "another00000", ""}
+
+
+@pytest.mark.parametrize("state", ["JOB_STATE_PAUSED", "Scheduled", "Completed!", ""])
+def test_an_unknown_state_is_no_end(bench: Bench, state: str) -> None:
+    bench.clouds.takes_s = 60
+
+    async def scenario(provider: BatchProvider) -> RemoteBatch:
+        created = await provider.create(Body())
+        bench.clouds.jobs[0].status = state
+        return await provider.retrieve(created.batch_id)
+
+    assert (told := bench.run(scenario)).status == "in_progress"
+    assert told.counts == {"processing": 100}
+
+
+@pytest.mark.parametrize("status", [301, 403, 404])
+def test_a_bucket_that_refuses_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    monkeypatch.setattr("cloud_jobs_server.Handler.do_PUT", lambda self: self.send(S3_ERROR, status))
+    monkeypatch.setattr("cloud_jobs_server.Handler.storage", lambda self, *_: self.say({}, status))
+    error = bench.failure(lambda provider: provider.create(Body()))
+    assert (error.before_create, kind_of(error.failure)) == (True, FailureKind.MISCONFIGURED)
+    assert f"documents/of/ours/batchrun/{NONCE}/requests.jsonl cannot be written" in error.failure.message
+
+
+@pytest.mark.parametrize("told", [b"[]", b"5", b"\xff", b"[" * 100_000, b'{"x": 1}'])
+def test_answers_of_another_form_are_doubt(bench: Bench, monkeypatch: pytest.MonkeyPatch, told: bytes) -> None:
+    monkeypatch.setattr("cloud_jobs_server.Handler.job", lambda self, *_: self.send(told))
+    assert after_create(bench.failure(lambda provider: provider.create(Body())).failure) is Creation.UNCLEAR
+    assert bench.failure(lambda provider: provider.retrieve("b" * 12)).failure.cause is Cause.MALFORMED
+
+
+@pytest.mark.parametrize("jobs", [5, [5], [{"submitTime": "x", "createTime": "x"}]])
+def test_a_list_of_another_form_is_no_list(bench: Bench, monkeypatch: pytest.MonkeyPatch, jobs: object) -> None:
+    told = {"invocationJobSummaries": jobs, "batchPredictionJobs": jobs}
+    monkeypatch.setattr("cloud_jobs_server.Handler.job", lambda self, *_: self.say(told))
+    assert bench.failure(lambda provider: provider.page()).failure.cause is Cause.MALFORMED
+
+
+def test_a_job_that_was_never_begun_has_processed_nothing() -> None:
+    told = {"jobArn": "a/b", "status": "Expired", "submitTime": datetime.fromtimestamp(0, UTC)}
+    assert [bedrock_batches.batch_of(told | more).completed for more in ({}, {"successRecordCount": 3})] == [0, 3]
 
 
 def test_a_job_that_completed_has_a_line_for_every_request(bench: Bench) -> None:

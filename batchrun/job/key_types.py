@@ -57,7 +57,7 @@ Positive = Annotated[int, Field(ge=1, le=10**12)]
 Text = Annotated[str, AfterValidator(matching(re.compile(r"\S").search, "some text"))]
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 ModelName = Annotated[
-    str, AfterValidator(matching(re.compile(r"[^\s\x00-\x1f\x7f-\x9f]+").fullmatch, "the name of a model"))
+    str, AfterValidator(matching(re.compile(r"[^\s\x00-\x1f\x7f-\x9f]{1,200}").fullmatch, "the name of a model"))
 ]
 ModelNames = Annotated[tuple[ModelName, ...], Field(strict=False), AfterValidator(distinct)]
 """Models in the order in which they are tried."""

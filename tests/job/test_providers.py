@@ -93,7 +93,9 @@ def test_one_model_by_two_names_is_no_ladder(tmp_path):
         chain(load_job(tmp_path / "x.toml"))
 
 
-@pytest.mark.parametrize("name", ["home/a\\u001b[31m", "home/a b", "home/\\u0085"], ids=["escape", "space", "C1"])
+@pytest.mark.parametrize(
+    "name", ["home/a\\u001b[31m", "home/a b", "home/\\u0085", "a" * 201], ids=["escape", "space", "C1", "long"]
+)
 def test_a_name_that_cannot_be_shown_is_none(tmp_path, name):
     (tmp_path / "x.toml").write_text(JOB.replace("MODEL", name))
     with pytest.raises(JobFileError, match="input should be the name of a model"):

@@ -179,6 +179,10 @@ def _named(provider: str, batch: RemoteBatch) -> RemoteBatch:
     return replace(batch, batch_id=engine_name(provider, batch.batch_id))
 
 
+def _length(name: str) -> int:
+    return len(json.dumps(name, ensure_ascii=False).encode())
+
+
 class RenamedBody:
     """The body of a batch in which the model has the name that the model has at its provider."""
 
@@ -186,7 +190,7 @@ class RenamedBody:
         self._body = body
         self._there = there
         self.model, self.nonce, self.requests = body.model, body.nonce, body.requests
-        self.size = body.size - body.requests * (len(json.dumps(body.model)) - len(json.dumps(there)))
+        self.size = body.size - body.requests * (_length(body.model) - _length(there))
 
     async def members(self) -> AsyncIterator[bytes]:
         """Yield each member as JSON, in order."""

@@ -40,4 +40,4 @@ def test_a_rehearsal_needs_neither_key_nor_server(project: TrialProject, batchru
     ran = batchrun("submit -q --simulate jobs/trial.toml")
 
     assert ran.code == ExitCode.OK, ran.words
-    assert batchrun("status --simulate jobs/trial.toml --json").json["models"] == {"gpt-6-luna": 2}
+    assert batchrun("status --simulate jobs/trial.toml --json").json["models"] == {"openai/gpt-6-luna": 2}

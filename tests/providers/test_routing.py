@@ -22,7 +22,7 @@ PROVIDERS = Providers(
         "home": ProviderSection(type="openai", base_url="http://127.0.0.1:9/v1"),
     }
 )
-MODELS = ("claude-haiku-4-5", "bedrock/claude-haiku-4-5", "home/llama/3")
+MODELS = ("claude-haiku-4-5", "bedrock/claude-haiku-4-5", "home/llama/é3")
 
 
 def request_to(model: str, text: str = "Ä") -> Request:
@@ -127,6 +127,7 @@ def test_requests_and_counts(factory: RoutingFactory, made: Factories) -> None:
         provider, counter = factory.make(concurrency=1, timeout_s=1), factory.make_counter(timeout_s=1)
         for model in MODELS:
             await provider.send(request_to(model))
+            await provider.send(request_to(model, "\ud800"))
             assert await counter.count(request_to(model)) == 7
         await provider.close()
 
@@ -134,9 +135,9 @@ def test_requests_and_counts(factory: RoutingFactory, made: Factories) -> None:
 
     heard = {kind: [name for _, name in server.heard] for kind, server in made.servers.items()}
     assert heard == {
-        "anthropic": ["claude-haiku-4-5"] * 2,
-        "bedrock": ["claude-haiku-4-5"] * 2,
-        "openai": ["llama/3"] * 2,
+        "anthropic": ["claude-haiku-4-5"] * 3,
+        "bedrock": ["claude-haiku-4-5"] * 3,
+        "openai": ["llama/é3"] * 3,
     }
     assert all(server.closed == 1 for server in made.servers.values())
 

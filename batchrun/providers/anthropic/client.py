@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 LONGEST_MESSAGE = 1_000
 CONNECT_S = 10.0
 LONGEST_WORD = 200
-REQUEST_IDS = ("request-id", "x-amzn-requestid", "x-request-id")
+REQUEST_IDS = ("request-id", "x-amzn-requestid", "x-request-id", "x-litellm-call-id")
 ARRIVED_AT = "batchrun_arrived_at"
 UNANSWERED = (anthropic.AnthropicError, httpx2.HTTPError, aiohttp.ClientError, OSError, TypeError)
 """What a call may raise instead of an answer; a TypeError is how the SDK says that there is no key."""

@@ -144,11 +144,15 @@ def request_to_model(
 def at_provider(body: bytes, engine_name: str, there: str) -> bytes:
     """Put the name that a model has at its provider into a body, in the place of the model's engine name.
 
-    The model is the first parameter of every body.
+    The model is the first parameter of every body, which is ASCII as a whole or not.
     """
-    head, named = (b'{"model":%s' % json.dumps(name).encode() for name in (engine_name, there))
-    assert body.startswith(head), "the body begins with another model"
-    return named + body.removeprefix(head)
+    for ascii_only in (False, True):
+        head, named = (
+            b'{"model":%s' % json.dumps(name, ensure_ascii=ascii_only).encode() for name in (engine_name, there)
+        )
+        if body.startswith(head):
+            return named + body.removeprefix(head)
+    raise ValueError("the body begins with another model")
 
 
 def has_tool(request: Request) -> bool:

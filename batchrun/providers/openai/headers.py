@@ -8,7 +8,6 @@ from batchrun.providers.anthropic.rate_limit_headers import PREFIX
 TOLD = "x-ratelimit"
 SHARED = {"requests": ("requests",), "tokens": ("input-tokens", "output-tokens")}
 """Which limits here each limit there is. Input and output share one limit, so that either may be what is used up."""
-REQUEST_IDS = ("x-request-id", "x-litellm-call-id")
 OF_A_DAY = 10
 """A limit that takes so many minutes to be free again is not one of a minute, and says nothing of the pace."""
 _TIME = re.compile(r"(\d{1,6}(?:\.\d{1,9})?)(ms|s|m|h|d)")
@@ -16,9 +15,8 @@ _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 
 
 def as_messages_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers, whose names are in lower case, with those that the Messages API would have sent."""
-    named = next((headers[name] for name in REQUEST_IDS if name in headers), None)
-    return {**headers, **dict(_limits(headers)), **({"request-id": named} if named else {})}
+    """Return the headers, whose names are in lower case, with the limits as the Messages API would have told them."""
+    return {**headers, **dict(_limits(headers))}
 
 
 def _limits(headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -52,7 +52,7 @@ class OpenAIModels(OpenAIClient):
     async def life(self, name: str) -> ModelLife:
         """Look for a model in the list. Raises AttemptError, with status 404 when the list lacks the model."""
         answer = await self._get("models")
-        told = fields_in(json_from(answer.content, as_messages_headers(lower_headers(answer))))
+        told = fields_in(json_from(answer.content, answer.headers))
         if not any(fields_in(one).get("id") == name for one in list_in(told.get("data"))):
             raise not_found(f"there is no model {escape_control(name)[:100]}")
         return ModelLife(

@@ -144,18 +144,26 @@ FATAL: dict[str, tuple[Step, ExitCode, str]] = {
     "the key may not": (status(403, error_type="permission_error"), ExitCode.ENVIRONMENT, "rights"),
     "no such model": (status(404, "model: x", error_type="not_found_error"), ExitCode.ENVIRONMENT, "[model]"),
     "no key at all": (lost(Cause.CREDENTIALS), ExitCode.ENVIRONMENT, "--simulate"),
-    "spend limit by code": (status(429, error_code="enforced_spend_limit_reached"), ExitCode.STOPPED, "Console"),
-    "contract's spend limit": (status(429, error_code="contract_spend_limit_reached"), ExitCode.STOPPED, "Console"),
-    "payment required": (status(402), ExitCode.STOPPED, "Console"),
+    "spend limit by code": (
+        status(429, error_code="enforced_spend_limit_reached"),
+        ExitCode.STOPPED,
+        "settle the bill",
+    ),
+    "contract's spend limit": (
+        status(429, error_code="contract_spend_limit_reached"),
+        ExitCode.STOPPED,
+        "settle the bill",
+    ),
+    "payment required": (status(402), ExitCode.STOPPED, "settle the bill"),
     "spend limit by message": (
         status(400, "You have reached your specified API usage limits."),
         ExitCode.STOPPED,
-        "Console",
+        "settle the bill",
     ),
     "workspace's spend limit by message": (
         status(400, "You have reached your specified workspace API usage limits."),
         ExitCode.STOPPED,
-        "Console",
+        "settle the bill",
     ),
 }
 

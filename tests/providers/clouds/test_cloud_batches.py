@@ -219,7 +219,7 @@ def test_a_batch_is_in_doubt_only_after_the_upload(bench: Bench) -> None:
 
 
 def test_an_upload_that_fails_has_created_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cloud_jobs_server.Handler.do_PUT", lambda self: self.send(b"", 503))
+    monkeypatch.setattr("cloud_jobs_server.Handler.do_PUT", lambda self: self.body() and self.send(b"", 503))
     monkeypatch.setattr("cloud_jobs_server.Handler.storage", lambda self, *_: self.say({}, 503))
     called = list[int]()
     error = bench.failure(lambda provider: provider.create(Body(calls=lambda: called.append(1))))
@@ -310,7 +310,7 @@ def test_an_unknown_state_is_no_end(bench: Bench, state: str) -> None:
 
 @pytest.mark.parametrize("status", [301, 403, 404])
 def test_a_bucket_that_refuses_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
-    monkeypatch.setattr("cloud_jobs_server.Handler.do_PUT", lambda self: self.send(S3_ERROR, status))
+    monkeypatch.setattr("cloud_jobs_server.Handler.do_PUT", lambda self: self.body() and self.send(S3_ERROR, status))
     monkeypatch.setattr("cloud_jobs_server.Handler.storage", lambda self, *_: self.say({}, status))
     error = bench.failure(lambda provider: provider.create(Body()))
     assert (error.before_create, kind_of(error.failure)) == (True, FailureKind.MISCONFIGURED)

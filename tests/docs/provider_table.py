@@ -14,7 +14,7 @@ HEADING = "## What each can do\n"
 SECTIONS = {
     "anthropic, aws, google": ProviderSection(),
     "foundry": ProviderSection(type="foundry"),
-    "bedrock": ProviderSection(type="bedrock", bucket="s3://bucket"),
+    "bedrock": ProviderSection(type="bedrock", bucket="s3://bucket", role="role"),
     "vertex": ProviderSection(type="vertex", bucket="gs://bucket"),
     "openai": ProviderSection(type="openai"),
     "openai with base_url": ProviderSection(type="openai", base_url="http://localhost:8080/v1"),

@@ -59,7 +59,7 @@ FATAL = {
     ),
 }
 """What is said of a failure that stops the whole job, before the API's words, and what to do."""
-DOCTOR = "; or let `batchrun doctor JOB.toml` look for the cause"
+DOCTOR = "; or let `batchrun doctor` look for the cause"
 LOOKED_FOR = {
     FailureKind.BAD_KEY, FailureKind.NOT_FOUND, FailureKind.MISCONFIGURED, FailureKind.REDIRECTED,
     FailureKind.UNREACHABLE,

@@ -38,6 +38,9 @@ def keep_secret(variable: str) -> None:
 def without_secrets(told: Told) -> Told:
     """Mask what the other side repeats of our secrets: the headers of a request too, which are its to know."""
     texts = {name: text for name in _TOLD if isinstance(text := getattr(told, name, None), str)}
+    together, secrets = "\n".join(texts.values()), _current_secrets(headers=True)
+    if not (_ANY_KEY.search(together) or any(secret[:SHORTEST] in together for secret in secrets)):
+        return told
     masks: dict[str, Any] = {name: mask for name, text in texts.items() if (mask := masked(text, headers=True)) != text}
     if masks and isinstance(told, Reply):
         masks["raw"] = masked(told.raw, headers=True)
@@ -50,8 +53,9 @@ def masked(text: str, *, headers: bool = False) -> str:
     The values of custom headers may be ordinary words of ours, such as a team or a job: they are masked in what others
     say, with `headers`. A text that was cut in the middle of a secret ends with a part of the secret, masked too.
     """
-    names = (*KEYS, *URLS, *(name.lower() for name in URLS), *((HEADERS,) if headers else ()))
-    for secret in _secrets(tuple((name, environ[name]) for name in names if name in environ)):
+    for secret in _current_secrets(headers=headers):
+        if secret[:SHORTEST] not in text:
+            continue
         text = text.replace(secret, MASK)
         for length in range(len(secret) - 1, SHORTEST - 1, -1):
             if text.endswith(secret[:length]):
@@ -63,6 +67,12 @@ def masked(text: str, *, headers: bool = False) -> str:
 def without_keys() -> dict[str, str]:
     """Return the environment for a process that sends nothing: hostile files are read where no key of the API is."""
     return {name: value for name, value in environ.items() if name not in {*KEYS, HEADERS}}
+
+
+def _current_secrets(*, headers: bool) -> list[str]:
+    """List the secrets that the environment has now."""
+    names = (*KEYS, *URLS, *(name.lower() for name in URLS), *((HEADERS,) if headers else ()))
+    return _secrets(tuple((name, environ[name]) for name in names if name in environ))
 
 
 @cache

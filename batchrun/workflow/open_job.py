@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from batchrun.answers.turns import Mending
@@ -107,7 +107,7 @@ class OpenStore(OpenOutput):
             price_of=self.prices.find,
             recover=lambda ledger: recover_others(ledger, self.paths, self.name),
             waits=waits,
-            mending=self._mending,
+            mending=cache(self._mending),
             cancels=cancels,
         )
 

@@ -21,6 +21,7 @@ from collections import defaultdict
 from contextlib import contextmanager
 from pathlib import Path
 
+KEY = "sk-ant-api03-" + "benchmark" * 10
 INSTANT_SERVER = Path(__file__).with_name("_instant_server.py")
 SERVER = """
 from batchrun.simulator.usage.rate_limits import Limits
@@ -82,21 +83,30 @@ def write_project(folder, documents, concurrency):
 
 def ours(folder, url):
     """Wall and CPU seconds of one submit, in a process of its own, start and end included."""
-    environment = {**os.environ, "ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "benchmark"}
-    command = [sys.executable, "-m", "batchrun", "-q", "submit", str(folder / "bench.toml")]
-    return timed(command, environment)
+    environment = {**os.environ, "ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": KEY}
+    before, began = used(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run([sys.executable, "-m", "batchrun", "-q", "submit", folder / "bench.toml"], env=environment, check=True)
+    return time.perf_counter() - began, used(resource.RUSAGE_CHILDREN) - before
 
 
 def loop(name, folder, url, concurrency):
-    """Wall and CPU seconds of one of the loops below, in a process of its own."""
-    return timed([sys.executable, __file__, name, str(folder), url, str(concurrency)], os.environ)
+    """Wall and CPU seconds of one of the loops below, without its start, in a process of its own."""
+    told = subprocess.check_output([sys.executable, __file__, name, folder, url, str(concurrency)])
+    return tuple(map(float, told.split()))
 
 
-def timed(command, environment):
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, env=environment, check=True)
-    wall, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return wall, (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
+def run_loop(name, folder, url, concurrency):
+    """Print how long one of the loops below takes."""
+    parameters = list(parameters_of(Path(folder)))
+    before, began = used(resource.RUSAGE_SELF), time.perf_counter()
+    answers = asyncio.run(LOOPS[name](parameters, url, int(concurrency)))
+    print(time.perf_counter() - began, used(resource.RUSAGE_SELF) - before)
+    assert len(answers) == len(parameters)
+
+
+def used(who):
+    spent = resource.getrusage(who)
+    return spent.ru_utime + spent.ru_stime
 
 
 def parameters_of(folder):
@@ -113,13 +123,13 @@ def parameters_of(folder):
         }
 
 
-async def sdk_loop(folder, url, concurrency):
+async def sdk_loop(parameters, url, concurrency):
     """What one would write without batchrun: a pool of workers around `messages.create`."""
     from anthropic import AsyncAnthropic, DefaultAioHttpClient
 
-    wanted, answers = parameters_of(folder), []
+    wanted, answers = iter(parameters), []
     async with AsyncAnthropic(
-        api_key="benchmark", base_url=url, max_retries=0, http_client=DefaultAioHttpClient()
+        api_key=KEY, base_url=url, max_retries=0, http_client=DefaultAioHttpClient()
     ) as client:
 
         async def work():
@@ -129,15 +139,15 @@ async def sdk_loop(folder, url, concurrency):
                 answers.append((name, json.loads(text), message.usage))
 
         await asyncio.gather(*(work() for _ in range(concurrency)))
-    assert answers
+    return answers
 
 
-async def aiohttp_loop(folder, url, concurrency):
+async def aiohttp_loop(parameters, url, concurrency):
     """The least that a client in Python can do: a pool of workers around `session.post`."""
     import aiohttp
 
-    wanted, answers = parameters_of(folder), []
-    headers = {"x-api-key": "benchmark", "anthropic-version": "2023-06-01", "content-type": "application/json"}
+    wanted, answers = iter(parameters), []
+    headers = {"x-api-key": KEY, "anthropic-version": "2023-06-01", "content-type": "application/json"}
     async with aiohttp.ClientSession(headers=headers, connector=aiohttp.TCPConnector(limit=concurrency)) as session:
 
         async def work():
@@ -147,7 +157,7 @@ async def aiohttp_loop(folder, url, concurrency):
                     answers.append((name, json.loads(message["content"][0]["text"])))
 
         await asyncio.gather(*(work() for _ in range(concurrency)))
-    assert answers
+    return answers
 
 
 LOOPS = {"aiohttp": aiohttp_loop, "sdk": sdk_loop}
@@ -191,6 +201,6 @@ def main(documents=6_000, concurrency=64, rounds=3):
 
 if __name__ == "__main__":
     if sys.argv[1:2] and sys.argv[1] in LOOPS:
-        asyncio.run(LOOPS[sys.argv[1]](Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])))
+        run_loop(*sys.argv[1:])
     else:
         main(*map(int, sys.argv[1:]))

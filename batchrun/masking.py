@@ -72,7 +72,7 @@ def without_keys() -> dict[str, str]:
 def _current_secrets(*, headers: bool) -> list[str]:
     """List the secrets that the environment has now."""
     names = (*KEYS, *URLS, *(name.lower() for name in URLS), *((HEADERS,) if headers else ()))
-    return _secrets(tuple((name, environ[name]) for name in names if name in environ))
+    return _secrets(tuple((name, value) for name in names if (value := environ.get(name)) is not None))
 
 
 @cache

@@ -21,6 +21,7 @@ from batchrun.providers.anthropic.cloud_errors import cloud_error
 from batchrun.providers.anthropic.endpoint import Endpoint
 from batchrun.providers.anthropic.errors import is_answer_lost, is_proxy_down, is_proxy_refusal
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
+from batchrun.providers.anthropic.request_reuse import reuse_requests
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.providers.anthropic.sending import CURRENT, Sending, awake_within, watch_sends
 from batchrun.reply import Cause, Failure
@@ -43,7 +44,7 @@ UNUSABLE = (httpx2.InvalidURL, ValueError)
 """What a call raises whose address or headers no request can be made of."""
 
 POST = FinalRequestOptions.construct(method="post", url="")
-"""The options of a post, to be copied: `client.post` makes them anew for each request, which takes ten times as long."""
+"""The options of a post, to be copied: `client.post` makes them anew, which takes ten times as long."""
 
 Hook = Callable[[httpx2.Response], Awaitable[None]]
 """What is told of the headers of every answer."""
@@ -66,6 +67,7 @@ class ApiClient:
             max_retries=0, timeout=timeout_for(timeout_s), http_client=http_client
         )
         watch_sends(http_client, self._client.base_url, platform.named_by)
+        reuse_requests(self._client)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -8,7 +8,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from batchrun.documents import GivenUp, Guard, NeedsChild, Shard
 from batchrun.errors import EnvironmentProblem
-from batchrun.workers.children import ChildDied, Children
+from batchrun.workers.children import Children
+from batchrun.workers.pool import WorkerDied
 
 Page_co = TypeVar("Page_co", covariant=True)
 Wanted_contra = TypeVar("Wanted_contra", contravariant=True)
@@ -73,7 +74,7 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
             try:
                 sent = self.children.submit(self.weigher.prepare, wanted, given_up=self._given_up)
                 prepared: Sequence[Prepared_co] = sent.result()
-            except ChildDied as died:
+            except WorkerDied as died:
                 self._learn(died)
             else:
                 self._deaths[""] = 0
@@ -98,14 +99,14 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
             shard, counts = under_way.pop(future)
             try:
                 page = future.result()
-            except ChildDied as died:
+            except WorkerDied as died:
                 self._learn(died)
                 under_way[self._send(shard, counts=counts)] = shard, counts
             else:
                 self._deaths[""] = 0
                 yield shard, page
 
-    def _learn(self, died: ChildDied) -> None:
+    def _learn(self, died: WorkerDied) -> None:
         """Give up the document that a child was reading, if there is no hope for the document."""
         source = died.source or ""
         self._deaths[source] += 1

@@ -195,7 +195,8 @@ class Workers(Generic[Page, Wanted, Prepared_co]):
         if source is None:
             return False
         self._deaths[source] += 1
-        if died.out_of_time or self._deaths[source] >= TRIES:
+        tries = TRIES if died.reason.lasts else TRIES + 1  # what kills for want of memory may be at fault twice
+        if died.out_of_time or self._deaths[source] >= tries:
             self._given_up = {**self._given_up, source: died.reason}
         return True
 

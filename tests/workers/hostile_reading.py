@@ -69,3 +69,13 @@ class Weigher:
 
     def given_up(self, wanted: str, reason: str) -> str:
         return f"plain, because {reason}"
+
+
+def variables_of(_: Guard) -> dict[str, str]:
+    """The environment that a call is made in."""
+    return dict(os.environ)
+
+
+def process_of(_: Guard) -> int:
+    """The process that a call is made in."""
+    return os.getpid()

@@ -1,7 +1,9 @@
 """Whoever reads the documents, ids, plan and answers are the same, and the death of a reader costs only time."""
 
+import json
 import os
 import pickle
+import re
 import shutil
 import signal
 from collections import Counter
@@ -42,6 +44,7 @@ class Planned:
     """What a plan was, to be compared."""
 
     text: str
+    digests: tuple[str, ...]
     rows: tuple[Any, ...]
 
 
@@ -75,17 +78,19 @@ def table(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> TrialProjec
     return project
 
 
-def planned(project: TrialProject, kind: WorkersSetting | None, heard: Callable[[OpenJob], None]) -> Planned:
-    """Plan the job; `heard` is called whenever a shard was read."""
+def planned(project: TrialProject, kind: WorkersSetting, heard: Callable[[OpenJob], None]) -> Planned:
+    """Plan the job, whose file names the workers; `heard` is called whenever a shard was read."""
     path = project.root / "jobs" / "trial.toml"
-    options = SubmitOptions(workers=kind, planning=lambda *_: heard(opened))
+    path.write_text(re.sub(r"\[run\]\n(workers.*\n)?", f"[run]\nworkers = {json.dumps(kind)}\n", path.read_text()))
+    options = SubmitOptions(planning=lambda *_: heard(opened))
     with open_job(path, simulated=False, to_run=False, options=options) as opened:
-        plan = run_async(opened.planner(options).plan(Selection()))
+        planner = opened.planner(options)
+        plan = run_async(planner.plan(Selection()))
         rows = opened.ledger.connection.execute("select * from planned order by planned_no").fetchall()
         text = plan_as_text(
             plan, opened, Terminal(json=False, quiet=0, verbose=0, color="never"), path, runs=True, file=None
         )
-        return Planned(text, tuple(rows))
+        return Planned(text, (planner.settings, planner.fingerprint), tuple(rows))
 
 
 class Killer:

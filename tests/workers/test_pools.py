@@ -58,7 +58,7 @@ def folder(project: TrialProject, kind: WorkersSetting, monkeypatch: pytest.Monk
     for number in range(1, 9):
         (docs / f"{number * 3:02} {number}.pdf").write_bytes(hostile_files.pdf(number, 20_000))
     shutil.copy(REPOSITORY / "sample_data" / "office" / "services-agreement.docx", docs / "12 a.docx")
-    if kind in open_pool.CLUSTERS:  # whose workers have the usual limits
+    if kind in {"ray", "dask"}:  # whose workers have the usual limits
         (docs / "13 hostile.html").write_bytes(hostile_files.hungry_html())
     else:
         monkeypatch.setattr(open_pool, "Children", partial(Children, limits=TIGHT))

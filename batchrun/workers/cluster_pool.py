@@ -13,6 +13,7 @@ import pickle
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import IO, Any
 
 from batchrun.errors import EnvironmentProblem
 from batchrun.escaping import escape_control
@@ -88,61 +89,67 @@ class ClusterPool(Pool):
         process, connection, listener = self._driver
         if not self._number:
             process.kill()  # it waits for the cluster, and not for this process
-        if listener.is_alive():
-            with socket.socket(fileno=os.dup(connection.fileno())) as ours, contextlib.suppress(OSError):
-                ours.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as ours:
+            ours.shutdown(socket.SHUT_RDWR)
         if wait:
             listener.join()
 
     def _start(self) -> tuple["subprocess.Popen[bytes]", Connection, threading.Thread]:
         ours, theirs = socket.socketpair()
+        said = tempfile.TemporaryFile()  # noqa: SIM115 (`_listen` closes the file)
         with ours, theirs:
             process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-c", START.format(descriptor=theirs.fileno(), name=self.name)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
                 env=without_keys() | SETTINGS | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 cwd="/",  # Ray lets workers import from the folder of the driver
                 start_new_session=True,
             )
             connection = Connection(ours.detach())
-        listener = threading.Thread(target=self._listen, args=(process, connection), daemon=True)
+        listener = threading.Thread(target=self._listen, args=(process, connection, said), daemon=True)
         listener.start()
         return process, connection, listener
 
-    def _listen(self, process: "subprocess.Popen[bytes]", connection: Connection) -> None:
+    def _listen(self, process: "subprocess.Popen[bytes]", connection: Connection, said: IO[bytes]) -> None:
         """Settle calls until the driver ends, and then those that are left."""
-        lost = problem(self.name, f"did not start within {START_S:g} seconds")
+        lost: EnvironmentProblem | None = None
         with connection, contextlib.suppress(EOFError, OSError):
-            if connection.poll(START_S):
-                lost = problem(self.name, "is lost: its head node or the process that speaks to the cluster ended")
-            else:
+            if not connection.poll(START_S):
+                lost = problem(self.name, f"did not start within {START_S:g} seconds")
                 process.kill()
             while True:
                 call_no, self._number, answer = connection.recv()
                 if call_no:
                     settle(self._calls.pop(call_no), partial(result_of, answer))
-                elif answer:
+                else:
                     lost = answer
-        with self._lock:
-            self._lost = lost
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(CLOSING_S)
+        process.kill()
+        process.wait()
+        with self._lock, said:
+            self._lost = lost or problem(self.name, f"is lost: {_last_line(said)}")
         for call in self._calls.values():
             if not (self._closed and call.cancel()):
-                settle(call, partial(_raise, lost))
-        try:
-            process.wait(CLOSING_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+                settle(call, partial(_raise, self._lost))
 
 
 def problem(name: str, text: str) -> EnvironmentProblem:
     """Say what happened to a cluster."""
     return EnvironmentProblem(
-        f"the cluster of {name} {escape_control(text)[:LONGEST]}.",
+        f"the cluster of {name} {escape_control(' '.join(text.split()))[:LONGEST].rstrip('.')}.",
         hint="see whether the cluster runs and type the command again, or read on this machine with --workers auto",
     )
+
+
+def _last_line(said: IO[bytes]) -> str:
+    end = said.seek(0, os.SEEK_END)
+    said.seek(max(0, end - LONGEST))
+    lines = said.read().decode("utf-8", "replace").split("\n")
+    return next((line for line in reversed(lines) if line.strip()), "the process that speaks to the cluster ended")
 
 
 def settle(call: Future[Any], outcome: Callable[[], Any]) -> None:
@@ -178,7 +185,7 @@ def drive(descriptor: int, name: str) -> None:
         try:
             cluster: Cluster = importlib.import_module(f"batchrun.workers.{name}_pool").connect()
         except Exception as error:  # noqa: BLE001 (the other process raises it)
-            connection.send((0, 0, problem(name, f"cannot be used: {error}")))
+            connection.send((0, 0, problem(name, f"cannot be used: {str(error) or type(error).__name__}")))
             return
         try:
             Driver(name, connection, cluster).run()
@@ -202,11 +209,11 @@ class Driver:
             self._cluster.call(greeting, packed).add_done_callback(partial(self._answer, call_no))
 
     def _count(self) -> None:
-        while True:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(Exception):  # calls say what happened to the cluster
+            while True:
                 self._send(0, None)
-            time.sleep(COUNTED_S)
-            self._number = self._cluster.number()
+                time.sleep(COUNTED_S)
+                self._number = self._cluster.number()
 
     def _answer(self, call_no: int, call: "Future[bytes]") -> None:
         try:
@@ -214,7 +221,7 @@ class Driver:
         except self._cluster.died:
             answer = pickle.dumps(("error", WorkerDied(None)))
         except Exception as error:  # noqa: BLE001 (the other process raises it)
-            answer = pickle.dumps(("error", problem(self._name, f"failed: {error}")))
+            answer = pickle.dumps(("error", problem(self._name, f"failed: {str(error) or type(error).__name__}")))
         with contextlib.suppress(OSError):  # nobody waits for the answer any more
             self._send(call_no, answer)
 

@@ -30,7 +30,7 @@ def connect() -> Cluster:
     client = opened.enter_context(Client(address))
     return Cluster(
         number=lambda: sum(client.nthreads().values()),
-        call=partial(client.get_executor(retries=0).submit, greeting.receive),
+        call=partial(client.get_executor(pure=False, retries=0).submit, greeting.receive),
         end=opened.close,
         died=(KilledWorker,),
     )

@@ -21,19 +21,17 @@ def receive(greeting: Greeting, packed: bytes) -> bytes:
 
     The answer is read by `pool.result_of`.
     """
-    asked = dict(greeting[0])
-    here = {"Python": ".".join(map(str, sys.version_info[:2])), "batchrun": "none"}
+    asked, there = dict(greeting[0]), "none"
     try:
         import batchrun
 
-        here["batchrun"] = batchrun.__version__
-    except ImportError:
-        pass
-    for name, version in here.items():
+        there = batchrun.__version__
+        from batchrun.workers.on_worker import carry_out
+    except ImportError as error:
+        there = f"{there} ({error})"
+    for name, version in (("Python", ".".join(map(str, sys.version_info[:2]))), ("batchrun", there)):
         if asked[name] != version:
             return pickle.dumps(("refused", refusal(name, asked[name], version)))
-    from batchrun.workers.on_worker import carry_out
-
     return carry_out(greeting, packed)
 
 

@@ -31,6 +31,7 @@ def carry_out(greeting: Greeting, packed: bytes) -> bytes:
     try:
         _compare(greeting)
         fn, args, given_up = pickle.loads(packed)  # noqa: S301 (the head made it)
+        _require_same_job(greeting[2], fn)
         return pickle.dumps(("result", _called(fn, args, given_up)))
     except Exception as error:  # noqa: BLE001 (the head raises it)
         return pickle.dumps(("error", error))
@@ -59,6 +60,14 @@ def _compare(greeting: Greeting) -> None:
             f"the node {platform.node()} does not see the documents: {problem}.",
             hint="mount the folder of the documents there at the same path, or say --workers auto",
         )
+
+
+def _require_same_job(fingerprint: str, fn: Any) -> None:
+    """Raise WorkerRefused if the requests of the job, as this node makes them, are others."""
+    weigher = getattr(fn, "__self__", None)
+    if fingerprint and weigher and weigher.fingerprint != fingerprint:
+        message, hint = refusal("fingerprint of the job", fingerprint, weigher.fingerprint)
+        raise WorkerRefused(message, hint=hint)
 
 
 def _not_seen(path: str, size: int, mtime_ns: int) -> str | None:

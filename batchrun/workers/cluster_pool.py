@@ -42,11 +42,11 @@ SETTINGS = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "RAY_USAGE_STATS_ENABLED": "0"
 
 
 class ClusterPool(Pool):
-    """Runs calls on a cluster, which is started or connected with the first call."""
+    """Runs calls on a cluster of `ray` or `dask`, which is started or connected with the first call."""
 
-    def __init__(self, greeting: Greeting) -> None:
-        self.greeting = greeting
-        """What nodes are compared with. The greeting may be replaced between calls."""
+    def __init__(self, name: str, greet: Callable[[], Greeting]) -> None:
+        self.name = name
+        self._greet = greet
         self._number = 0
         self._calls: dict[int, Future[Any]] = {}
         self._call_nos = itertools.count(1)
@@ -68,7 +68,7 @@ class ClusterPool(Pool):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
         """Run `fn(*args, guard)` on a node. The result raises EnvironmentProblem, too, if the cluster is lost."""
         future, call_no = Future[Any](), next(self._call_nos)
-        packed = pickle.dumps((fn, args, named.get("given_up", {})))
+        call = call_no, self._greet(), pickle.dumps((fn, args, named.get("given_up", {})))
         with self._lock:
             if self._closed:
                 raise RuntimeError("the connection to the cluster has been closed")
@@ -78,7 +78,7 @@ class ClusterPool(Pool):
             self._driver = self._driver or self._start()
             self._calls[call_no] = future
             with contextlib.suppress(OSError):  # `_listen` says why
-                self._driver[1].send((call_no, self.greeting, packed))
+                self._driver[1].send(call)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002

@@ -5,17 +5,11 @@ from contextlib import ExitStack
 from functools import partial
 
 from batchrun.workers import greeting
-from batchrun.workers.cluster_pool import Cluster, ClusterPool
-
-
-class DaskPool(ClusterPool):
-    """Runs calls on the cluster whose scheduler DASK_SCHEDULER_ADDRESS names, else on a local cluster."""
-
-    name = "dask"
+from batchrun.workers.cluster_pool import Cluster
 
 
 def connect() -> Cluster:
-    """Connect to a cluster, or start one with a process for each core."""
+    """Connect to the scheduler that DASK_SCHEDULER_ADDRESS names, or start a cluster with a process for each core."""
     import cloudpickle
     import dask
     from distributed import Client, KilledWorker, LocalCluster

@@ -3,17 +3,14 @@
 import logging
 
 from batchrun.workers import greeting
-from batchrun.workers.cluster_pool import Cluster, ClusterPool
-
-
-class RayPool(ClusterPool):
-    """Runs calls on the cluster that RAY_ADDRESS names or that `ray start` started here, else on a local cluster."""
-
-    name = "ray"
+from batchrun.workers.cluster_pool import Cluster
 
 
 def connect() -> Cluster:
-    """Connect to a cluster, or start one. Without an address, Ray itself chooses as `RayPool` says."""
+    """Connect to the cluster that RAY_ADDRESS names or that `ray start` started on this machine, else start one.
+
+    So Ray itself chooses where it is given no address.
+    """
     import ray
     from ray import exceptions
 

@@ -30,7 +30,7 @@ from batchrun.workers.greeting import Greeting
 from batchrun.workers.pool import Pool, WorkerDied, result_of
 
 START = "from batchrun.workers.cluster_pool import drive; drive({descriptor}, {name!r})"
-START_S = 180.0
+START_S = 120.0
 """How long a cluster may take to start, or to be reached. A busy machine takes 20 seconds to start Ray."""
 CLOSING_S = 20.0
 COUNTED_S = 5.0
@@ -118,7 +118,7 @@ class ClusterPool(Pool):
         lost: EnvironmentProblem | None = None
         with connection, contextlib.suppress(EOFError, OSError):
             if not connection.poll(START_S):
-                lost = problem(self.name, f"did not start within {START_S:g} seconds")
+                lost = problem(self.name, f"did not answer within {START_S:g} seconds")
                 process.kill()
             while True:
                 call_no, self._number, answer = connection.recv()

@@ -4,7 +4,6 @@ The address and the processes to kill are told as a line of JSON.
 """
 
 import json
-import os
 import sys
 
 from ray.cluster_utils import Cluster

@@ -10,6 +10,7 @@ import importlib
 import itertools
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -104,7 +105,7 @@ class ClusterPool(Pool):
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
-                env=without_keys() | SETTINGS | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env=without_keys() | SETTINGS | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
                 cwd="/",  # Ray lets workers import from the folder of the driver
                 start_new_session=True,
             )
@@ -128,8 +129,10 @@ class ClusterPool(Pool):
                     lost = answer
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(CLOSING_S)
-        process.kill()
-        process.wait()
+        if process.returncode != 0:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # what the driver could not end any more
+            process.wait()
         with self._lock, said:
             self._lost = lost or problem(self.name, f"is lost: {_last_line(said)}")
         for call in self._calls.values():

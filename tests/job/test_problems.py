@@ -144,7 +144,8 @@ CASES = {
          "known here: route, deadline, max_concurrency, workers, max_at_risk_usd, fail_fast, max_failure_rate"),
     ]),
     "workers": ("[budget]", '[run]\nworkers = "spark"\n[budget]', [
-        ("14:11", '`run.workers`: input should be "auto", "inline", "ray", "dask" or a whole number from 1 to 256, got "spark"', None),
+        ("14:11", '`run.workers`: input should be "auto", "inline", "ray", "dask" or a whole number from 1 to 256,'
+                  ' got "spark"', None),
     ]),
     "no workers": ("[budget]", "[run]\nworkers = 0\n[budget]", [
         ("14:11", "`run.workers`: input should be at least 1, got 0", None),

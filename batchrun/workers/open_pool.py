@@ -15,7 +15,7 @@ from batchrun.workers.greeting import Greeting
 from batchrun.workers.on_worker import versions
 from batchrun.workers.pool import Pool
 
-LIBRARIES = {"ray": "ray", "dask": "distributed"}
+CLUSTERS = {"ray": "ray", "dask": "distributed"}
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ def open_pool(wish: WorkersSetting, greeter: Callable[[], Greeting], *, is_share
     """
     if isinstance(wish, int):
         return Children(wish, takes_all=True)
-    if wish not in LIBRARIES or not is_shared:
+    if wish not in CLUSTERS or not is_shared:
         return Children(1) if wish == "inline" else Children()
-    if find_spec(LIBRARIES[wish]) is None:
+    if find_spec(CLUSTERS[wish]) is None:
         raise EnvironmentProblem(
             f'[run] workers = "{wish}" needs {wish}, which is not installed.',
             hint=f"pip install 'batchrun-documents[{wish}]', or read on this machine: --workers auto",

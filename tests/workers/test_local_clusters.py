@@ -2,16 +2,12 @@
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
+from conftest import CLUSTERS
 from hostile_reading import Weigher
 from on_nodes import PATIENCE_S, descendants, is_there, nap, until, variables
 
@@ -38,13 +34,7 @@ class Local:
         self.pool = ClusterPool(self.name, lambda: self.greeting)
 
 
-@pytest.fixture(
-    scope="module",
-    params=[
-        pytest.param(name, marks=pytest.mark.skipif(find_spec(library) is None, reason=f"{library} is not installed"))
-        for name, library in {"ray": "ray", "dask": "distributed"}.items()
-    ],
-)
+@pytest.fixture(scope="module", params=CLUSTERS)
 def local(request: pytest.FixtureRequest) -> Iterator[Local]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_ADDRESS", "local")

@@ -4,18 +4,18 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from importlib import import_module
 from importlib.util import find_spec
 
 from batchrun.documents import Source
 from batchrun.errors import EnvironmentProblem
 from batchrun.job.spec import WorkersSetting
 from batchrun.workers.children import Children
+from batchrun.workers.cluster_pool import ClusterPool
 from batchrun.workers.greeting import Greeting
 from batchrun.workers.on_worker import versions
 from batchrun.workers.pool import Pool
 
-CLUSTERS = {"ray": "RayPool", "dask": "DaskPool"}
+CLUSTERS = {"ray": "ray", "dask": "distributed"}
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,9 @@ def open_pool(wish: WorkersSetting, greeter: Callable[[], Greeting], *, is_share
         return Children(wish, takes_all=True)
     if wish not in CLUSTERS or not is_shared:
         return Children(1) if wish == "inline" else Children()
-    if find_spec(wish if wish == "ray" else "distributed") is None:
+    if find_spec(CLUSTERS[wish]) is None:
         raise EnvironmentProblem(
             f'[run] workers = "{wish}" needs {wish}, which is not installed.',
             hint=f"pip install 'batchrun-documents[{wish}]', or read on this machine: --workers auto",
         )
-    pool: Pool = getattr(import_module(f"batchrun.workers.{wish}_pool"), CLUSTERS[wish])(greeter)
-    return pool
+    return ClusterPool(wish, greeter)

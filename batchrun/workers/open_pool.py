@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from importlib.util import find_spec
 
 from batchrun.documents import Source
@@ -18,32 +17,22 @@ from batchrun.workers.pool import Pool
 CLUSTERS = {"ray": "ray", "dask": "distributed"}
 
 
-@dataclass(frozen=True)
-class Greeter:
-    """Makes the greeting of nodes for one job, as the documents are now."""
+def greeter(source: Source, fingerprint: Callable[[], str]) -> Callable[[], Greeting]:
+    """Return what makes the greeting of nodes for a job, with the first file as it is then: files change meanwhile."""
+    canary, fingerprint = cache(source.canary), cache(fingerprint)
 
-    source: Source
-    fingerprint: Callable[[], str]
-    """Finds the fingerprint of the job."""
-
-    def __call__(self) -> Greeting:
-        """Look at the first file again: somebody may have changed the file since the first node was greeted."""
+    def greeting() -> Greeting:
+        path = canary() or ""
         try:
-            status = os.stat(self._canary or "")  # noqa: PTH116 (the path is a text)
+            status = os.stat(path)  # noqa: PTH116 (the path is a text)
         except OSError:  # what is no longer there is the source's to tell
-            return versions(), None, self._fingerprint
-        return versions(), (self._canary or "", status.st_size, status.st_mtime_ns), self._fingerprint
+            return versions(), None, fingerprint()
+        return versions(), (path, status.st_size, status.st_mtime_ns), fingerprint()
 
-    @cached_property
-    def _canary(self) -> str | None:
-        return self.source.canary()
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        return self.fingerprint()
+    return greeting
 
 
-def open_pool(wish: WorkersSetting, greeter: Callable[[], Greeting], *, is_shared: bool) -> Pool:
+def open_pool(wish: WorkersSetting, greet: Callable[[], Greeting], *, is_shared: bool) -> Pool:
     """Make the pool for a setting. Nothing is started. Raises EnvironmentProblem if an extra is missing.
 
     Documents that are not shared with other machines are read on this one, also if the setting is a cluster.
@@ -57,4 +46,4 @@ def open_pool(wish: WorkersSetting, greeter: Callable[[], Greeting], *, is_share
             f'[run] workers = "{wish}" needs {wish}, which is not installed.',
             hint=f"pip install 'batchrun-documents[{wish}]', or read on this machine: --workers auto",
         )
-    return ClusterPool(wish, greeter)
+    return ClusterPool(wish, greet)

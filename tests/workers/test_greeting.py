@@ -67,8 +67,8 @@ def test_a_node_must_see_the_documents(tmp_path: Path) -> None:
     assert call((versions(), seen, "")) == os.getpid()
     for canary, words in {
         (str(tmp_path / "b.txt"), 1, 2): "b.txt: No such file or directory",
-        (seen[0], 4, seen[2]): "a.txt is another file there",
-        (seen[0], 3, seen[2] + 1): "a.txt is another file there",
+        (seen[0], 4, seen[2]): "a.txt: another file is there",
+        (seen[0], 3, seen[2] + 1): "a.txt: another file is there",
     }.items():
         with pytest.raises(WorkerRefused, match=f"the node {NODE} does not see the documents: .*{words}") as refused:
             call((versions(), canary, ""))
@@ -79,20 +79,20 @@ def test_the_greeting_is_of_the_job_and_of_its_first_file(project: TrialProject)
     project.documents(3)
     with project.opened() as opened:
         weigher = opened.planner().workers.weigher
-        greeter = open_pool.Greeter(opened.source, lambda: weigher.fingerprint)  # type: ignore[attr-defined]
+        greet = open_pool.greeter(opened.source, lambda: weigher.fingerprint)  # type: ignore[attr-defined]
         shard = next(opened.source.shards())
         first = project.root / "docs" / "0000.txt"
-        named, canary, fingerprint = greeter()
+        named, canary, fingerprint = greet()
         assert canary == (str(first), 6, first.stat().st_mtime_ns)
         page = call((named, canary, fingerprint), weigher.weigh, shard, True)
         assert page == weigher.weigh(shard, True, documents.unguarded)
         with pytest.raises(WorkerRefused, match="another fingerprint of the job"):
             call((named, canary, "0" * 64), weigher.weigh, shard, True)
         first.write_text("longer than before")
-        assert greeter()[1] == (str(first), 18, first.stat().st_mtime_ns), "a node that comes later sees it as it is"
+        assert greet()[1] == (str(first), 18, first.stat().st_mtime_ns), "a node that comes later sees it as it is"
         first.unlink()
-        assert greeter()[1] is None
-        assert len(pickle.dumps(greeter())) < 2_000
+        assert greet()[1] is None
+        assert len(pickle.dumps(greet())) < 2_000
 
 
 @pytest.mark.parametrize(("source", "file"), [

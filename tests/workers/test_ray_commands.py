@@ -1,5 +1,6 @@
 """Whole commands on three nodes of Ray: kills and signals end them as they do on one machine, and they go on inline."""
 
+import json
 import math
 import os
 import shutil
@@ -23,9 +24,13 @@ ENDINGS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGK
 @pytest.fixture
 def folder(project: TrialProject, ray_nodes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> TrialProject:
     monkeypatch.setenv("RAY_ADDRESS", ray_nodes["address"])
-    project.job(source='type = "files"\ninclude = ["docs/*"]\ntext_cache = "off"', run='workers = "ray"')
+    project.job(
+        source='type = "files"\ninclude = ["docs/**"]\ntext_cache = "off"', run='max_concurrency = 4\nworkers = "ray"'
+    )
     for number in range(DOCUMENTS - 1):
-        (project.root / f"docs/{number:02}.pdf").write_bytes(hostile_files.pdf(1 + number, 20_000))
+        folder = project.root / "docs" / str(number % 6)
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number:02}.pdf").write_bytes(hostile_files.pdf(1 + number, 20_000))
     shutil.copy(REPOSITORY / "sample_data" / "office" / "services-agreement.docx", project.root / "docs" / "a.docx")
     return project
 
@@ -55,3 +60,22 @@ def test_a_submit_that_ends_early_goes_on_inline(folder: TrialProject, number: s
         assert lost <= 4 * (number is signal.SIGKILL)
         assert api.books.summary()["billed_twice"] <= lost
         assert len(folder.rows()) == DOCUMENTS
+
+
+def test_a_plan_is_the_same_and_json_although_a_worker_and_a_node_are_killed(
+    folder: TrialProject, ray_nodes: dict[str, Any]
+) -> None:
+    def receiving() -> list[int]:
+        processes = [one for node in ray_nodes["nodes"] for one in descendants(node).items()]
+        return [pid for pid, command in processes if "ray::receive" in command]
+
+    environment = {"RAY_ADDRESS": ray_nodes["address"]}
+    with process("plan jobs/trial.toml --json", cwd=folder.root, environment=environment) as running:
+        os.kill(until(receiving)[0], signal.SIGKILL)
+        os.kill(ray_nodes["nodes"].pop(), signal.SIGKILL)
+        out, err = running.communicate(timeout=120)
+    assert (running.returncode, err) == (0, "")
+    with process("plan jobs/trial.toml --json --workers inline", cwd=folder.root) as running:
+        expected, err = running.communicate(timeout=120)
+    assert (running.returncode, err) == (0, "")
+    assert json.loads(out) == json.loads(expected)

@@ -1,15 +1,16 @@
 """Opens a table, whatever kind of file it is."""
 
+import contextlib
 import gzip
 import io
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from batchrun.documents.tables import Table, TableFile, Version
+from batchrun.documents.tables import Opener, Table, TableFile, Version
 from batchrun.documents.tables.csv_rows import csv_rows
 from batchrun.documents.tables.json_rows import json_rows
 from batchrun.documents.tables.locked_duckdb import in_words, locked_to, quoted
@@ -21,6 +22,8 @@ from batchrun.file_system import FILE_FAULTS, other_kind, tried
 from batchrun.job.table_names import is_remote
 
 _MOST_REMOTE = 200_000_000
+_MOST_IDLE = 2
+"""How many places of a .gz file are kept, from which reading can go on: one for a plan, one for sending."""
 
 
 def version_of(file: TableFile) -> Version:
@@ -43,7 +46,7 @@ def open_table(file: TableFile, version: Version, wanted: frozenset[str]) -> Tab
         return parquet_table(file)
     if file.kind == "sheet":
         return _sheet(file)
-    opener = _remote_opener(file) if is_remote(file.path) else lambda: _local(file)
+    opener = _going_on(_remote_opener(file) if is_remote(file.path) else lambda: _local(file))
     find: RowFormat = json_rows(file, opener) if file.kind == "jsonl" else csv_rows(file, opener, wanted)
     return TextTable(file, opener, find)
 
@@ -81,8 +84,35 @@ def _local(file: TableFile) -> BinaryIO:
     return _unzipped(file, raw) if file.path.lower().endswith(".gz") else raw
 
 
+def _going_on(opener: Callable[[], BinaryIO]) -> Opener:
+    """Keep what unzips a file open: behind one slice begins the next one, and every other way there is from the start.
+
+    Slices and pages come in order, also to one process of several, so that each process unzips a file about once.
+    """
+    idle: list[BinaryIO] = []
+
+    @contextlib.contextmanager
+    def opened() -> Iterator[BinaryIO]:
+        stream = idle.pop() if idle else opener()
+        try:
+            yield stream
+        except BaseException:
+            stream.close()
+            raise
+        if _is_unzipped(stream) and len(idle) < _MOST_IDLE:
+            idle.append(stream)
+        else:
+            stream.close()
+
+    return opened
+
+
+def _is_unzipped(stream: BinaryIO) -> bool:
+    return isinstance(stream, io.BufferedReader) and isinstance(stream.raw, _Unzipped)
+
+
 def _unzipped(file: TableFile, raw: BinaryIO) -> BinaryIO:
-    return io.BufferedReader(_Unzipped(file, raw))
+    return io.BufferedReader(_Unzipped(file, raw))  # seeks within its buffer without asking what it reads from
 
 
 class _Unzipped(io.RawIOBase):

@@ -23,6 +23,8 @@ _ROWS = (
     *(f"{ending}.gz" for ending, kind in _KINDS.items() if kind in {"csv", "tsv", "jsonl"}),
 )
 """The endings of files with a record in each line or row; every file of a source is held against them."""
+BUCKETS = ("s3://", "gs://")
+"""The addresses of buckets of Amazon and Google, whose files can be listed."""
 READABLE = "csv, tsv, jsonl, ndjson (each also with .gz), parquet, xlsx, xlsm, xls, xlsb or ods"
 _SQLITE = (".sqlite", ".sqlite3")
 FROM_SQLITE = (
@@ -32,8 +34,8 @@ FROM_SQLITE = (
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is an address, which DuckDB reads through its httpfs extension."""
-    return path.lower().startswith(("s3://", "https://", "http://"))
+    """Whether a path is an address; tables there are read by DuckDB through its httpfs extension."""
+    return path.lower().startswith((*BUCKETS, "https://", "http://"))
 
 
 def table_kind(path: str) -> TableKind | None:

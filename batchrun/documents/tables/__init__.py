@@ -10,8 +10,8 @@ from batchrun.document import Value
 from batchrun.errors import UsageProblem
 from batchrun.job.table_names import TableKind
 
-Version = tuple[int, int] | None
-"""When a file was changed last, and its size; None for a remote file."""
+Version = tuple[int, int]
+"""When a file was changed last, in nanoseconds, and its size."""
 Opener = Callable[[], AbstractContextManager[BinaryIO]]
 """Opens the bytes of a table for a moment."""
 

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import io
 import os
+import time
 import zlib
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -13,23 +14,24 @@ from typing import Any, BinaryIO
 from batchrun.documents.tables import Opener, Table, TableFile, Version
 from batchrun.documents.tables.csv_rows import csv_rows
 from batchrun.documents.tables.json_rows import json_rows
-from batchrun.documents.tables.locked_duckdb import in_words, locked_to, quoted
+from batchrun.documents.tables.locked_duckdb import locked_to, quoted, unreachable
 from batchrun.documents.tables.parquet import parquet_table
 from batchrun.documents.tables.sheets import sheet_lines
 from batchrun.documents.tables.text_table import RowFormat, TextTable
-from batchrun.errors import EnvironmentProblem
 from batchrun.file_system import FILE_FAULTS, other_kind, tried
 from batchrun.job.table_names import is_remote
 
 _MOST_REMOTE = 200_000_000
+_VERSION_LASTS_S = 30
+"""How long an answer is good that a remote file is as it was: asking takes 0.1 seconds of processor time."""
 _MOST_IDLE = 2
 """How many places of a .gz file are kept, from which reading can go on: one for a plan, one for sending."""
 
 
 def version_of(file: TableFile) -> Version:
-    """Return what changes with a file. Raises UsageProblem for a file that cannot be read."""
+    """Return what changes with a file. Raises UsageProblem for a file that cannot be read, or EnvironmentProblem."""
     if is_remote(file.path):
-        return None
+        return _remote_version(file, int(time.monotonic() / _VERSION_LASTS_S))
     try:
         status = tried(lambda: Path(file.path).stat(), file.path)
     except OSError as error:
@@ -52,14 +54,14 @@ def open_table(file: TableFile, version: Version, wanted: frozenset[str]) -> Tab
 
 
 def remote_files(pattern: str, file: TableFile) -> list[str]:
-    """List the addresses that a pattern names, in order. Only s3:// can be listed."""
+    """List the addresses that a pattern names, in order. Only buckets, s3:// and gs://, can be listed."""
     import duckdb
 
     try:
         with locked_to(file) as connection:
             found = connection.execute(f"SELECT file FROM glob({quoted(pattern)}) ORDER BY file").fetchall()
     except duckdb.Error as error:
-        raise _unreachable(error, file) from error
+        raise unreachable(error, file) from error
     return [path for (path,) in found]
 
 
@@ -161,7 +163,7 @@ def _remote_opener(file: TableFile) -> Callable[[], BinaryIO]:
                 )
             ((content,),) = connection.execute(f"SELECT content FROM {source}").fetchall()
     except duckdb.Error as error:
-        raise _unreachable(error, file) from error
+        raise unreachable(error, file) from error
 
     def opener() -> BinaryIO:
         raw = io.BytesIO(content)
@@ -170,11 +172,18 @@ def _remote_opener(file: TableFile) -> Callable[[], BinaryIO]:
     return opener
 
 
-def _unreachable(error: Exception, file: TableFile) -> EnvironmentProblem:
-    return EnvironmentProblem(
-        f"{file.key}: {file.shown}: {in_words(error, file)}",
-        hint="see to the address, the network and, for s3://, the AWS_ variables of the environment",
-    )
+@lru_cache(maxsize=2)
+def _remote_version(file: TableFile, moment: int) -> Version:  # noqa: ARG001  # the key
+    """Ask a server when a file was changed last; a server need not know, and then the size has to do."""
+    import duckdb
+
+    asked = f"SELECT epoch_us(last_modified), size FROM read_blob({quoted(file.path)})"
+    try:
+        with locked_to(file) as connection:
+            ((modified_us, size),) = connection.execute(asked).fetchall()
+    except duckdb.Error as error:
+        raise unreachable(error, file) from error
+    return (modified_us or 0) * 1_000, size
 
 
 def _fault(error: OSError, file: TableFile) -> Exception:

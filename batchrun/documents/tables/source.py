@@ -19,7 +19,7 @@ from batchrun.documents.tables.documents import RowReader, as_text, columns_of_t
 from batchrun.documents.tables.opening import open_table, remote_files, version_of
 from batchrun.documents.tree import Tree, leads_out
 from batchrun.errors import Busy, Refused
-from batchrun.job.table_names import READABLE, is_remote, table_kind
+from batchrun.job.table_names import BUCKETS, READABLE, is_remote, table_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class TableSource:
                 yield self._checked(file)
         for pattern in filter(is_remote, self._patterns):
             file = self._checked(_remote(pattern, self._sheet))
-            if file.shown.startswith("s3://") and any(mark in file.shown for mark in "*["):
+            if file.shown.startswith(BUCKETS) and any(mark in file.shown for mark in "*["):
                 yield from (_remote(path, self._sheet) for path in remote_files(pattern, file))
             else:
                 yield file

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import re
 from dataclasses import replace
 from functools import cache
@@ -19,6 +20,8 @@ KEYS = [
 """The variables that have keys; `keep_secret` adds those that jobs name."""
 HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
 URLS = ("ANTHROPIC_BASE_URL", *(f"{name}_PROXY" for name in ("HTTP", "HTTPS", "ALL")))
+AMAZON_LOGGERS = ("botocore.auth", "botocore.endpoint", "botocore.hooks", "botocore.parsers")
+"""The loggers that tell headers, with the session token, and answers, with the credentials of a role or a sign-in."""
 SHORTEST = 8
 """Shorter values, such as a region or a number, are no secrets, and would be found in the middle of ordinary words."""
 MASK = "***"
@@ -63,6 +66,16 @@ def masked(text: str, *, headers: bool = False) -> str:
 def without_keys() -> dict[str, str]:
     """Return the environment for a process that sends nothing: hostile files are read where no key of the API is."""
     return {name: value for name, value in environ.items() if name not in {*KEYS, HEADERS}}
+
+
+def never_told(*loggers: str) -> None:
+    """Keep loggers from telling what they tell of credentials, whatever level somebody gives them, before or after."""
+    for logger in loggers:
+        logging.getLogger(logger).addFilter(_is_harmless)
+
+
+def _is_harmless(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
 
 
 @cache

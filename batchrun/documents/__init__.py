@@ -11,6 +11,9 @@ T = TypeVar("T")
 MAX_SHARD_DOCUMENTS, MAX_SHARD_BYTES = 500, 4_000_000
 """How many documents a shard has at most, and from how many bytes on a shard takes no further document."""
 
+Canary = tuple[str, int, int]
+"""A file that whoever reads a shard must see: its path, size, and mtime in nanoseconds."""
+
 
 class FoundFile(NamedTuple):
     """A file as it was when the source listed the file."""
@@ -22,8 +25,10 @@ class FoundFile(NamedTuple):
     size: int
     mtime_ns: int
     ctime_ns: int
-    """When content or status of the file changed last, by the system's clock; nobody can set this time back."""
+    """When content or status of the file changed last, by the system's clock; nobody can set this time back. 0 for a
+    file in a bucket, which keeps no such time."""
     inode: int
+    """The inode; for a file in a bucket, the number of its version."""
     problem: str | None = None
     """Why nobody can look at the path; None for a path that may be a readable file."""
 
@@ -38,6 +43,8 @@ class Shard:
     """Where the documents are; picklable, and opaque to all but the source."""
     size: int
     """The bytes to be read, as far as the source knows before reading."""
+    canary: Canary | None = None
+    """One of its files on a disk; None if it has none, as in a bucket or a database."""
     files: tuple[FoundFile, ...] = ()
     """The files of the shard, of which some may be left out; empty for sources whose documents are no files."""
 
@@ -47,6 +54,10 @@ Guard = Callable[[str], AbstractContextManager[object]]
 
 A guard raises NeedsChild where such documents are not read, and GivenUp for a document that was tried in vain.
 """
+
+
+class Unfit(Exception):
+    """There is nothing to read at a path; the message is the reason."""
 
 
 class NeedsChild(Exception):

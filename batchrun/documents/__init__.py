@@ -11,9 +11,6 @@ T = TypeVar("T")
 MAX_SHARD_DOCUMENTS, MAX_SHARD_BYTES = 500, 4_000_000
 """How many documents a shard has at most, and from how many bytes on a shard takes no further document."""
 
-Canary = tuple[str, int, int]
-"""A file that whoever reads a shard must see: its path, size, and mtime in nanoseconds."""
-
 
 class FoundFile(NamedTuple):
     """A file as it was when the source listed the file."""
@@ -43,8 +40,6 @@ class Shard:
     """Where the documents are; picklable, and opaque to all but the source."""
     size: int
     """The bytes to be read, as far as the source knows before reading."""
-    canary: Canary | None = None
-    """One of its files on a disk; None if it has none, as in a bucket or a database."""
     files: tuple[FoundFile, ...] = ()
     """The files of the shard, of which some may be left out; empty for sources whose documents are no files."""
 

@@ -13,7 +13,6 @@ from typing import Literal, TypeVar
 
 from batchrun.document import Document, DocumentRef, Unreadable, text_sha
 from batchrun.documents import (
-    Canary,
     FoundFile,
     GivenUp,
     Guard,
@@ -115,7 +114,7 @@ class FileSource:
         listed = (self._found(number, found) for number, found in enumerate(everywhere))
         for number, files in enumerate(grouped(listed, lambda file: file.size)):
             nothing = False
-            yield Shard(number, None, sum(file.size for file in files), self._canary(files[0]), tuple(files))
+            yield Shard(number, None, sum(file.size for file in files), tuple(files))
         if nothing:
             raise self._no_documents()
 
@@ -200,10 +199,6 @@ class FileSource:
             times = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino
         key = (path, self._id_from, self._format_name, self._options, times)
         return _LATEST.get(key, lambda: _by_place(self._load(path, guard)))
-
-    def _canary(self, file: FoundFile) -> Canary | None:
-        path = self._path(file.source)
-        return None if is_remote(path) or not file.inode else (path, file.size, file.mtime_ns)
 
     def _found(self, number: int, found: FoundPath | StoredFile) -> FoundFile:
         if isinstance(found, StoredFile):

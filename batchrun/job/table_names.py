@@ -49,7 +49,9 @@ def file_place(pattern: str) -> str:
         return ""
     if found := _IN_BUCKET.fullmatch(pattern):
         return found[1]
-    raise refusal("this is no address of files in a bucket", hint="write s3://bucket/folder/** or gs://bucket/folder/**")
+    raise refusal(
+        "this is no address of files in a bucket", hint="write s3://bucket/folder/** or gs://bucket/folder/**"
+    )
 
 
 def table_kind(path: str) -> TableKind | None:

@@ -72,10 +72,9 @@ class TableSource:
         for file in self._files():
             problem = "there are no rows in"
             version = version_of(file)
-            canary = None if is_remote(file.path) else (file.path, version[1], version[0])
             for part in self._open(file)[0].slices():
                 problem = ""
-                yield Shard(next(numbers), _TableSlice(file, version, part), part.size, canary)
+                yield Shard(next(numbers), _TableSlice(file, version, part), part.size)
         if problem:
             raise self._no_documents(problem)
 

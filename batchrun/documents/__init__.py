@@ -92,6 +92,9 @@ class Source(Protocol):
     def columns(self) -> frozenset[str] | None:
         """The names for `{{ doc.name }}` in a prompt, beside id and text; None when documents have no columns."""
 
+    def canary(self) -> str | None:
+        """Return the path of a file that every process which reads the source must see, or None if there is none."""
+
     def shards(self) -> Iterator[Shard]:
         """List all documents in a stable order, without reading more than that needs."""
 

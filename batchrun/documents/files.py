@@ -105,6 +105,10 @@ class FileSource:
         """Read every file once. Raises Refused when there is none."""
         return scan(self)
 
+    def canary(self) -> str | None:
+        """Return the path of the first file. Returns None if there is no readable file."""
+        return next((found.path for found in self._tree.walk() if found.problem is None), None)
+
     def shards(self) -> Iterator[Shard]:
         """List the files, without opening any. Raises Refused when there is none."""
         nothing = True

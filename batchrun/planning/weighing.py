@@ -22,6 +22,7 @@ from batchrun.estimation.text_class import TextClass
 from batchrun.planning.request_builder import RequestBuilder
 from batchrun.planning.selection import Selection
 from batchrun.planning.source_columns import source_columns
+from batchrun.planning.suspects import halved, joined, read_stretch
 from batchrun.request import Request
 from batchrun.strategy.model_chain import ModelChain
 
@@ -104,6 +105,8 @@ class Wanted:
     """The stretches of the text whose boxes are needed, if the document is a PDF."""
     boxes: tuple[Box, ...] = ()
     """The boxes whose pages are needed as pictures, if the document is a PDF."""
+    lost: str = ""
+    """Why the document is not read, if its reading ends whatever reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +147,18 @@ class Weigher:
     """How much the parts of a long document share; None if the job does not split."""
     columns: tuple[str, ...] = ()
     """The columns of the source that the output gets."""
+    halved = staticmethod(halved)
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of everything in the job's requests but the documents."""
+        return self.builder.fingerprint
 
     def weigh(self, shard: Shard, counts: bool, guard: Guard = unguarded) -> Page:  # noqa: FBT001 (sent to a process)
         """Read the selected documents of a shard. With `counts` all are counted, else those that may be too large."""
         seen, weighed = 0, list[Weighed]()
         files = {file.source: file for file in shard.files} if self.columns and self.source.columns is None else {}
-        for found in self.source.read_shard(shard, guard):
+        for found in read_stretch(self.source, shard, guard):
             seen += 1
             if self.selection.takes(found):
                 parts = self._parts(found)
@@ -159,7 +168,9 @@ class Weigher:
         return Page(seen, tuple(zip(*weighed, strict=True)))
 
     def prepare(self, wanted: Sequence[Wanted], guard: Guard = unguarded) -> list[Prepared | Unreadable]:
-        """Read documents again as they are now, in order, and make their requests."""
+        """Read documents again as they are now, in order, and make their requests. What is lost comes by itself."""
+        if wanted and wanted[0].lost:
+            return [Unreadable(one.ref.doc_id, one.ref.source, one.lost, one.ref.place) for one in wanted]
         names = [segment_name(one.ref.doc_id) if self.overlap_tokens is not None else None for one in wanted]
         refs = [whole_ref(one.ref, name) for one, name in zip(wanted, names, strict=True)]
         read = self.source.read(list(dict.fromkeys(refs)), guard)
@@ -169,6 +180,18 @@ class Weigher:
             self._boxed(one, wholes[ref], the_part(parts[ref], name), guard)
             for one, ref, name in zip(wanted, refs, names, strict=True)
         ]
+
+    def file_of(self, wanted: Wanted) -> str:
+        """Return the file of a document."""
+        return file_of(wanted.ref)
+
+    def given_up(self, wanted: Wanted, reason: str) -> Wanted:
+        """Want a document that is not read, for this reason."""
+        return replace(wanted, lost=reason)
+
+    def joined(self, pages: Sequence[Page]) -> Page:
+        """Join the pages of the stretches of one shard, in order."""
+        return Page(sum(page.seen for page in pages), joined([page.columns for page in pages]))
 
     def _parts(self, found: Document | Unreadable) -> Sequence[Document | Unreadable]:
         """Split a document that is too large, if the job splits. Any other document is its only part."""

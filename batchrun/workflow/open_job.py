@@ -26,10 +26,11 @@ from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.load import JobFile
 from batchrun.job.providers import Providers
 from batchrun.job.source_sections import FILE_COLUMNS, FilesSourceSection
-from batchrun.job.spec import BatchSection
+from batchrun.job.spec import BatchSection, WorkersSetting
 from batchrun.job.tune_section import is_tuned
 from batchrun.planning.cascade_threshold import calibrated_chain, calibration_problem
 from batchrun.planning.planner import Planner
+from batchrun.planning.request_template import RequestTemplate
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
@@ -41,7 +42,8 @@ from batchrun.store.paths import StorePaths, own_files, store_paths
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import refusal
-from batchrun.workers.children import Children
+from batchrun.workers.open_pool import Greeter, open_pool
+from batchrun.workers.pool import Pool
 from batchrun.workflow.job_models import models_of, prices_of, utc_today
 from batchrun.workflow.recovery import locked_ledger, recover_others, second_file
 
@@ -130,8 +132,8 @@ class OpenJob(OpenStore):
     chain: ModelChain
     source: Source
     simulated: bool
-    children: Children
-    """The processes that read what must not be read in this one."""
+    pool: Pool
+    """The workers that read what must not be read in this process, or all they can."""
     price_notices: tuple[str, ...]
     """What a person should know of the prices of the job's models, and of the days on which the models retire."""
 
@@ -159,7 +161,7 @@ class OpenJob(OpenStore):
             exact=options.exact,
             output=None if options.pay_again or self.simulated else self.output(),
             typed=options.typed,
-            children=self.children,
+            pool=self.pool,
             rescans=options.rescans,
             rereads=options.rereads,
             reasks_all=options.reasks_all,
@@ -206,6 +208,8 @@ class SubmitOptions:
     deadline_s: float | None = None
     waits: bool = True
     """Whether the command waits for batches."""
+    workers: WorkersSetting | None = None
+    """Who reads documents, instead of who the job file says."""
     fail_fast: bool = False
     """Whether the first document that fails stops the run."""
     max_run_time_s: float | None = None
@@ -265,14 +269,24 @@ def opened_output(job: JobFile, *, simulated: bool, writes: bool = False) -> Ite
 
 
 @contextlib.contextmanager
-def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
-    """Read the job file and open what the job file names. `to_run` takes the job for this process and may write."""
-    with opened_job(read_job(path), simulated=simulated, to_run=to_run) as opened:
+def open_job(path: Path, *, simulated: bool, to_run: bool, options: "SubmitOptions | None" = None) -> Iterator[OpenJob]:
+    """Read the job file and open what the job file names. `to_run` takes the job for this process and may write.
+
+    With `options` the job's own workers read its documents. A look at a few documents is done by this machine alone.
+    """
+    with opened_job(read_job(path), simulated=simulated, to_run=to_run, options=options) as opened:
         yield opened
 
 
 @contextlib.contextmanager
-def opened_job(job: JobFile, *, simulated: bool, to_run: bool, given: Source | None = None) -> Iterator[OpenJob]:
+def opened_job(
+    job: JobFile,
+    *,
+    simulated: bool,
+    to_run: bool,
+    given: Source | None = None,
+    options: "SubmitOptions | None" = None,
+) -> Iterator[OpenJob]:
     """Open what a job file names that was read already. `given` are documents that a program gives."""
     today = utc_today()
     prices = prices_of(job, today=today)
@@ -282,14 +296,16 @@ def opened_job(job: JobFile, *, simulated: bool, to_run: bool, given: Source | N
     check_columns(job, source)
     # A ledger of an older batchrun is brought up to date: nobody should have to run a job to see its plan.
     reading = Ledger.read(where.ledger, renews=True) if not to_run else None
+    wish: WorkersSetting = (options.workers or job.spec.run.workers) if options else "auto"
+    greeter = Greeter(source, lambda: RequestTemplate(job, tool_choice=chain.models[0].tool_choice).fingerprint)
     with (
         trimmed_cache(job),
         reading or locked_ledger(job, where, simulated=simulated) as ledger,
-        Children() as children,
+        open_pool(wish, greeter, is_shared=source.parallel and given is None) as pool,
     ):
         chain = chain.with_learned_limits(partial(RunMetrics(ledger).learned, now=time.time()))
         chain = calibrated_chain(job, chain, ledger)
-        yield OpenJob(job, where, ledger, prices, chain, source, simulated, children, notices)
+        yield OpenJob(job, where, ledger, prices, chain, source, simulated, pool, notices)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchrun.documents import GivenUp, Guard, Shard
 
@@ -54,3 +54,18 @@ class Weigher:
             return f"given up: {given_up}"
         except MemoryError:
             return "too much memory"
+
+    def file_of(self, wanted: str) -> str:
+        return wanted
+
+    def halved(self, shard: Shard, reason: str) -> list[Shard]:
+        names: Sequence[str] = shard.place  # type: ignore[assignment]
+        middle = len(names) // 2
+        halves = [names[:middle], names[middle:]] if middle else [[self.given_up(names[0], reason)]]
+        return [replace(shard, place=half) for half in halves]
+
+    def joined(self, pages: Sequence[list[str]]) -> list[str]:
+        return [one for page in pages for one in page]
+
+    def given_up(self, wanted: str, reason: str) -> str:
+        return f"plain, because {reason}"

@@ -65,6 +65,11 @@ class TableSource:
         for shard in self.shards():
             yield from self.read_shard(shard)
 
+    def canary(self) -> str | None:
+        """Return the path of the first file. Returns None for an address, and if there is no file."""
+        first = next(self._files(), None)
+        return first.path if first and not is_remote(first.path) else None
+
     def shards(self) -> Iterator[Shard]:
         """List some megabytes of rows at a time. Raises Refused if there are none."""
         numbers = itertools.count()

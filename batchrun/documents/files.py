@@ -319,7 +319,8 @@ class FileSource:
     def _no_documents(self) -> Refused:
         patterns = ", ".join(self._include)
         but = f", or exclude ({', '.join(self._exclude)}) leaves nothing of it" if self._exclude else ""
-        return Refused(f"no documents: nothing matches {patterns} below {self._root}{but}", hint=self._nearest())
+        below = f" below {self._root}" if self._tree.include else ""
+        return Refused(f"no documents: nothing matches {patterns}{below}{but}", hint=self._nearest())
 
     def _nearest(self) -> str:
         if not self._tree.include:

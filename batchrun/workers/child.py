@@ -6,12 +6,15 @@ Before the reading of a document that may end the process, the child tells which
 import contextlib
 import os
 import pickle
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from multiprocessing.connection import Connection
 from typing import Any
 
-from batchrun.documents import GivenUp
+from batchrun.documents import GivenUp, Unfit
+from batchrun.errors import BatchrunError
 from batchrun.workers.limits import Limits, address_space, limit_process, timed
 
 FULL = 0.6
@@ -23,9 +26,12 @@ class ChildGuard:
     """Surrounds the reading of a document in a child process; see `documents.Guard`."""
 
     tell: Callable[[str], None]
+    ask: Callable[[Sequence[str]], Iterator[Any]]
+    """Has the process that started this one read files in buckets, for which this one has no credentials."""
     limits: Limits
     given_up: Mapping[str, GivenUp]
     """The reasons why documents are not read, by their sources."""
+    asked: list[Iterator[Any]] = field(default_factory=list)
 
     @contextlib.contextmanager
     def __call__(self, source: str) -> Iterator[None]:
@@ -41,6 +47,14 @@ class ChildGuard:
                 os.abort()  # or the documents after this one, which are innocent, would find no memory either
             raise
 
+    def fetched(self, addresses: Sequence[str]) -> Iterator[bytes | Unfit]:
+        """Take the contents of files in buckets; see `buckets.fetched`."""
+        self.asked.append(contents := self.ask(addresses))
+        for content in contents:
+            if isinstance(content, BatchrunError):
+                raise content
+            yield content
+
 
 def main(descriptor: int, limits: Limits) -> None:
     """Answer calls until the other end is closed."""
@@ -48,8 +62,19 @@ def main(descriptor: int, limits: Limits) -> None:
     with Connection(descriptor) as connection, contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             call, args, given_up = connection.recv()
-            guard = ChildGuard(lambda source: connection.send(("reading", source)), limits, given_up)
-            connection.send_bytes(_answer(call, args, guard))
+            ask = partial(_asked, connection)
+            guard = ChildGuard(lambda source: connection.send(("reading", source)), ask, limits, given_up)
+            answer = _answer(call, args, guard)
+            for _ in chain(*guard.asked):
+                pass  # what a call has asked for and not taken
+            connection.send_bytes(answer)
+
+
+def _asked(connection: Connection, addresses: Sequence[str]) -> Iterator[Any]:
+    if addresses:
+        connection.send(("fetch", addresses))
+        while (content := connection.recv()) is not None:
+            yield content
 
 
 def _answer(call: Callable[..., Any], args: tuple[Any, ...], guard: ChildGuard) -> bytes:

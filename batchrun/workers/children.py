@@ -6,12 +6,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
 
+from batchrun.documents import unguarded
+from batchrun.documents.buckets import fetched
+from batchrun.errors import BatchrunError
 from batchrun.masking import without_keys
 from batchrun.workers.limits import Limits
 from batchrun.workers.pool import Pool, WorkerDied
@@ -44,9 +47,12 @@ class Child:
             connection.send_bytes(message)
             while True:
                 word, value = connection.recv()
-                if word != "reading":
+                if word == "fetch":
+                    _fetch(connection, value)
+                elif word == "reading":
+                    reading = value
+                else:
                     break
-                reading = value
         except (EOFError, OSError):
             signal_no = max(0, -self.stop())
             raise WorkerDied(reading, signal_no, self._limits.ending(signal_no)) from None
@@ -82,6 +88,16 @@ class Child:
             )
             self._connection = Connection(ours.detach())
         return self._connection
+
+
+def _fetch(connection: Connection, addresses: Sequence[str]) -> None:
+    """Send a child the contents of files in buckets, then None. An error comes in the place of a content."""
+    try:
+        for content in fetched(addresses, unguarded):
+            connection.send(content)
+    except BatchrunError as error:
+        connection.send(error)
+    connection.send(None)
 
 
 class Children(Pool):

@@ -195,9 +195,9 @@ class GoogleBucket:
 
 @cache
 def _amazon() -> Any:
-    """Make the client of boto3, which threads share."""
+    """Make the client of botocore, which threads share."""
     try:
-        import boto3
+        import botocore.session
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
     except ImportError as error:
@@ -205,7 +205,19 @@ def _amazon() -> Any:
     never_told(*AMAZON_LOGGERS)
     with _in_words("s3", "", BotoCoreError, ValueError):
         config = Config(retries={"mode": "standard", "max_attempts": 5}, max_pool_connections=2 * AT_ONCE)
-        return boto3.Session().client("s3", config=config)
+        session = botocore.session.get_session()
+        factory = session.get_component("response_parser_factory")
+        factory.set_parser_defaults(timestamp_parser=_time)  # botocore's own takes two thirds of the time of a listing
+        return session.create_client("s3", config=config)
+
+
+def _time(text: Any) -> datetime:
+    from botocore.utils import parse_timestamp
+
+    try:
+        return datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return parse_timestamp(text)  # type: ignore[no-any-return]
 
 
 @cache

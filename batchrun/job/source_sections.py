@@ -105,8 +105,8 @@ class FilesSourceSection(_SourceSection):
 
     @model_validator(mode="after")
     def _looks_somewhere(self) -> Self:
-        places = {file_place(pattern) for pattern in self.include}
-        if elsewhere := next((text for text in self.exclude if file_place(text) not in places), None):
+        places = {file_place(text, key="include") for text in self.include}
+        if elsewhere := next((text for text in self.exclude if file_place(text, key="exclude") not in places), None):
             hint = 'in a bucket, write the whole address, such as "s3://bucket/**/drafts"'
             raise refusal(f'include names nothing where "{elsewhere}" is', key="exclude", hint=hint)
         return self

@@ -40,7 +40,7 @@ def is_remote(path: str) -> bool:
     return path.lower().startswith((*BUCKETS, "https://", "http://"))
 
 
-def file_place(pattern: str) -> str:
+def file_place(pattern: str, *, key: str) -> str:
     """Return where a pattern of files looks: the address of a bucket, or an empty text for a disk.
 
     Refuses an address that is no pattern for files in a bucket. The address is not told: it may have a key in it.
@@ -49,9 +49,8 @@ def file_place(pattern: str) -> str:
         return ""
     if found := _IN_BUCKET.fullmatch(pattern):
         return found[1]
-    raise refusal(
-        "this is no address of files in a bucket", hint="write s3://bucket/folder/** or gs://bucket/folder/**"
-    )
+    hint = "write s3://bucket/folder/** or gs://bucket/folder/**"
+    raise refusal("an address that names no files in a bucket", key=key, hint=hint)
 
 
 def table_kind(path: str) -> TableKind | None:

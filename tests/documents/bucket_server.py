@@ -53,10 +53,21 @@ class _Handler(BaseHTTPRequestHandler):
         if parts.path.startswith("/storage/v1/b/"):
             bucket, _, key = parts.path.removeprefix("/storage/v1/b/").partition("/o")
             self._google(bucket, unquote(key.removeprefix("/")), query)
+        elif parts.path.startswith("/open/"):
+            self._open(parts.path.removeprefix("/open/"))
         else:
             assert "Credential=AKID" in self.headers["Authorization"]
             bucket, _, key = parts.path.removeprefix("/").partition("/")
             self._amazon(bucket, unquote(key), query)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def _open(self, key: str) -> None:
+        content = self.buckets.files[key]
+        first, _, last = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
+        stop = min(int(last or len(content)), len(content) - 1)
+        self._send(content[int(first) : stop + 1], 206 if "Range" in self.headers else 200, of=len(content))
 
     def _amazon(self, bucket: str, key: str, query: dict[str, str]) -> None:
         if bucket != "letters":
@@ -109,12 +120,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _refuse(self, status: int, code: str) -> None:
         self._send(f"<Error><Code>{code}</Code><Message>The server says {code}</Message></Error>".encode(), status)
 
-    def _send(self, body: bytes, status: int = 200, claimed: int | None = None) -> None:
+    def _send(self, body: bytes, status: int = 200, claimed: int | None = None, of: int = 0) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body) if claimed is None else claimed))
+        if status == 206:
+            self.send_header("Content-Range", f"bytes 0-{len(body) - 1}/{of}")
+        self.send_header("Accept-Ranges", "bytes")
         self.send_header("Last-Modified", formatdate(MODIFIED.timestamp(), usegmt=True))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
 
 class _Server(ThreadingHTTPServer):

@@ -35,7 +35,6 @@ class TableSource:
     """The rows of the files that `path` names, in the order of the files' paths and of their rows."""
 
     page = 256
-    parallel = True
 
     def __init__(
         self,
@@ -51,6 +50,12 @@ class TableSource:
         self._id_column = id_column
         self._text = text
         self._sheet = sheet
+
+    @property
+    def parallel(self) -> bool:
+        """Whether other processes may read shards: what DuckDB needs of a bucket may be in this environment alone."""
+        in_environment = "AWS_SECRET_ACCESS_KEY" in os.environ
+        return not (in_environment and any(path.lower().startswith("s3://") for path in self._patterns))
 
     @cached_property
     def columns(self) -> frozenset[str]:

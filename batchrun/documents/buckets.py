@@ -13,18 +13,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from os import environ
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
-from batchrun.documents import Guard, Unfit
-from batchrun.documents.bounds import require_size
+from batchrun.documents import FoundFile, Guard, Unfit
+from batchrun.documents.bounds import MAX_FILE_BYTES, file_too_large, require_size
 from batchrun.documents.glob_patterns import Glob, Trail
+from batchrun.documents.path_escaping import shown
 from batchrun.errors import EnvironmentProblem
 from batchrun.escaping import escape_control
 from batchrun.file_system import PAUSES_S
 from batchrun.masking import AMAZON_LOGGERS, masked, never_told
 
 T = TypeVar("T")
+_Listed = tuple[str, int, datetime, int]
+"""The address of a file, its size, when it was changed last, and a number that changes with its content."""
 AT_ONCE = 8
 """How many files of a shard are fetched at once, because each takes its time to begin."""
 READ_ONLY = "https://www.googleapis.com/auth/devstorage.read_only"
@@ -40,32 +43,23 @@ OWN_FAULTS = {
 """The reasons that are one file's own, by Amazon's code (S3 API Reference, "Error responses") or the status of HTTP."""
 
 
-class StoredFile(NamedTuple):
-    """A file in a bucket."""
-
-    address: str
-    size: int
-    mtime_ns: int
-    version: int
-    """A number that changes with the content."""
-
-
-def stored_files(include: Sequence[Glob], exclude: Sequence[Glob]) -> Iterator[StoredFile]:
-    """List the files that `include` names and `exclude` does not, each once, with one page in memory.
+def stored_files(include: Sequence[Glob], exclude: Sequence[Glob]) -> Iterator[FoundFile]:
+    """List the files that `include` names and `exclude` does not, each once, with one page in memory, and no numbers.
 
     Raises EnvironmentProblem for a bucket that cannot be listed.
     """
     for start in _starts(include):
         bucket, prefix = _opened(start)
         folder, wanted, unwanted = "", Trail(()), Trail(())
-        for one in bucket.list(prefix):
-            here, _, name = one.address.rpartition("/")
+        for address, size, at, version in bucket.list(prefix):
+            here, _, name = address.rpartition("/")
             if here != folder:
                 folder, wanted, unwanted = here, Trail.to(f"/{here}", include), Trail.to(f"/{here}", exclude)
-            if (
-                name and wanted.into(name).arrived and not unwanted.into(name).arrived
-            ):  # no name: it stands for a folder
-                yield one
+            stands_for_folder = not name
+            if not stands_for_folder and wanted.into(name).arrived and not unwanted.into(name).arrived:
+                problem = file_too_large(size) if size > MAX_FILE_BYTES else None
+                mtime_ns = int(at.timestamp() * 1_000_000) * 1_000
+                yield FoundFile(0, shown(address), size, mtime_ns, 0, version, problem)
 
 
 def fetched(addresses: Sequence[str], guard: Guard) -> Iterator[bytes | Unfit]:
@@ -113,7 +107,7 @@ class AmazonBucket:
     name: str
     client: Any
 
-    def list(self, prefix: str) -> Iterator[StoredFile]:
+    def list(self, prefix: str) -> Iterator[_Listed]:
         """List the files whose keys begin so, in the order of their keys."""
         from botocore.exceptions import BotoCoreError, ClientError
 
@@ -122,7 +116,7 @@ class AmazonBucket:
                 for one in page.get("Contents", ()):
                     etag = hashlib.sha256(one.get("ETag", "").encode()).digest()
                     address, version = f"s3://{self.name}/{one['Key']}", int.from_bytes(etag[:8]) >> 1
-                    yield StoredFile(address, one["Size"], _ns(one["LastModified"]), version)
+                    yield address, one["Size"], one["LastModified"], version
 
     def read(self, key: str) -> bytes:
         """Read a file. Raises Unfit for a fault of the file."""
@@ -150,18 +144,16 @@ class GoogleBucket:
     name: str
     session: Any
 
-    def list(self, prefix: str) -> Iterator[StoredFile]:
+    def list(self, prefix: str) -> Iterator[_Listed]:
         """List the files whose keys begin so, in the order of their keys."""
         asked = {"prefix": prefix, "fields": "nextPageToken,items(name,size,updated,generation)", "pageToken": ""}
-        while "pageToken" in asked:
-            with self._in_words():
+        with self._in_words():
+            while asked["pageToken"] is not None:
                 page = self._asked("", asked, lambda answer: answer.json())
                 for one in page.get("items", ()):
-                    address, at = f"gs://{self.name}/{one['name']}", datetime.fromisoformat(one["updated"])
-                    yield StoredFile(address, int(one["size"]), _ns(at), int(one["generation"]))
+                    at, version = datetime.fromisoformat(one["updated"]), int(one["generation"])
+                    yield f"gs://{self.name}/{one['name']}", int(one["size"]), at, version
                 asked["pageToken"] = page.get("nextPageToken")
-                if not asked["pageToken"]:
-                    return
 
     def read(self, key: str) -> bytes:
         """Read a file. Raises Unfit for a fault of the file."""
@@ -252,10 +244,6 @@ def _again(call: Callable[[], T], *faults: type[Exception]) -> T:
         except faults:
             time.sleep(pause_s)
     return call()
-
-
-def _ns(at: datetime) -> int:
-    return int(at.timestamp() * 1_000_000) * 1_000
 
 
 @contextlib.contextmanager

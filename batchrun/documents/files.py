@@ -23,8 +23,8 @@ from batchrun.documents import (
     text_size,
     unguarded,
 )
-from batchrun.documents.bounds import MAX_FILE_BYTES, file_too_large, require_size
-from batchrun.documents.buckets import StoredFile, fetched, stored_files
+from batchrun.documents.bounds import MAX_FILE_BYTES, require_size
+from batchrun.documents.buckets import fetched, stored_files
 from batchrun.documents.encoding import Undecodable, decode
 from batchrun.documents.formats import FORMATS, Format, Found, Part, ReadOptions, Unusable, UnusablePart
 from batchrun.documents.formats.pdf_boxes import Box, boxes_of
@@ -112,7 +112,7 @@ class FileSource:
     def shards(self) -> Iterator[Shard]:
         """List the files, without opening any. Raises Refused when there is none."""
         nothing = True
-        everywhere: Iterator[FoundPath | StoredFile] = chain(
+        everywhere: Iterator[FoundPath | FoundFile] = chain(
             self._tree.walk(), stored_files(self._stored, self._not_stored)
         )
         listed = (self._found(number, found) for number, found in enumerate(everywhere))
@@ -204,10 +204,9 @@ class FileSource:
         key = (path, self._id_from, self._format_name, self._options, times)
         return _LATEST.get(key, lambda: _by_place(self._load(path, guard)))
 
-    def _found(self, number: int, found: FoundPath | StoredFile) -> FoundFile:
-        if isinstance(found, StoredFile):
-            problem = file_too_large(found.size) if found.size > MAX_FILE_BYTES else None
-            return FoundFile(number, shown(found.address), found.size, found.mtime_ns, 0, found.version, problem)
+    def _found(self, number: int, found: FoundPath | FoundFile) -> FoundFile:
+        if isinstance(found, FoundFile):
+            return found._replace(number=number)
         status, source = found.status, self._shown(found.path)
         if status is None:
             return FoundFile(number, source, 0, 0, 0, 0, found.problem)

@@ -7,9 +7,7 @@ import contextlib
 import os
 import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from itertools import chain
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -25,20 +23,20 @@ FULL = 0.6
 class ChildGuard:
     """Surrounds the reading of a document in a child process; see `documents.Guard`."""
 
-    tell: Callable[[str], None]
-    ask: Callable[[Sequence[str]], Iterator[Any]]
-    """Has the process that started this one read files in buckets, for which this one has no credentials."""
+    tell: Callable[[tuple[str, Any]], None]
+    """Sends a message to the process that started this one."""
+    answer: Callable[[], Any]
+    """Receives the answer to a message that has one."""
     limits: Limits
     given_up: Mapping[str, GivenUp]
     """The reasons why documents are not read, by their sources."""
-    asked: list[Iterator[Any]] = field(default_factory=list)
 
     @contextlib.contextmanager
     def __call__(self, source: str) -> Iterator[None]:
         """Tell of the document, and limit the time of its reading. Raises GivenUp."""
         if given_up := self.given_up.get(source):
             raise given_up
-        self.tell(source)
+        self.tell(("reading", source))
         try:
             with timed(self.limits):
                 yield
@@ -48,12 +46,12 @@ class ChildGuard:
             raise
 
     def fetched(self, addresses: Sequence[str]) -> Iterator[bytes | Unfit]:
-        """Take the contents of files in buckets; see `buckets.fetched`."""
-        self.asked.append(contents := self.ask(addresses))
-        for content in contents:
-            if isinstance(content, BatchrunError):
-                raise content
-            yield content
+        """Read files in buckets through the process that started this one; see `buckets.fetched`."""
+        self.tell(("fetch", addresses))
+        contents = self.answer()
+        if isinstance(contents, BatchrunError):
+            raise contents
+        return iter(contents)
 
 
 def main(descriptor: int, limits: Limits) -> None:
@@ -62,19 +60,8 @@ def main(descriptor: int, limits: Limits) -> None:
     with Connection(descriptor) as connection, contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             call, args, given_up = connection.recv()
-            ask = partial(_asked, connection)
-            guard = ChildGuard(lambda source: connection.send(("reading", source)), ask, limits, given_up)
-            answer = _answer(call, args, guard)
-            for _ in chain(*guard.asked):
-                pass  # what a call has asked for and not taken
-            connection.send_bytes(answer)
-
-
-def _asked(connection: Connection, addresses: Sequence[str]) -> Iterator[Any]:
-    if addresses:
-        connection.send(("fetch", addresses))
-        while (content := connection.recv()) is not None:
-            yield content
+            guard = ChildGuard(connection.send, connection.recv, limits, given_up)
+            connection.send_bytes(_answer(call, args, guard))
 
 
 def _answer(call: Callable[..., Any], args: tuple[Any, ...], guard: ChildGuard) -> bytes:

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
 
-from batchrun.documents import unguarded
+from batchrun.documents import Unfit, unguarded
 from batchrun.documents.buckets import fetched
 from batchrun.errors import BatchrunError
 from batchrun.masking import without_keys
@@ -48,7 +48,7 @@ class Child:
             while True:
                 word, value = connection.recv()
                 if word == "fetch":
-                    _fetch(connection, value)
+                    connection.send(_contents(value))
                 elif word == "reading":
                     reading = value
                 else:
@@ -90,14 +90,12 @@ class Child:
         return self._connection
 
 
-def _fetch(connection: Connection, addresses: Sequence[str]) -> None:
-    """Send a child the contents of files in buckets, then None. An error comes in the place of a content."""
+def _contents(addresses: Sequence[str]) -> list[bytes | Unfit] | BatchrunError:
+    """Read files in buckets for a child, which has no credentials."""
     try:
-        for content in fetched(addresses, unguarded):
-            connection.send(content)
+        return list(fetched(addresses, unguarded))
     except BatchrunError as error:
-        connection.send(error)
-    connection.send(None)
+        return error
 
 
 class Children(Pool):

@@ -11,7 +11,6 @@ from bucket_server import MODIFIED, Buckets, serving_buckets
 
 from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents import Guard, bounds, buckets
-from batchrun.documents import files as files_module
 from batchrun.documents.buckets import fetched
 from batchrun.documents.files import FileSource
 from batchrun.errors import EnvironmentProblem, Refused
@@ -126,7 +125,7 @@ def test_what_cannot_be_read_is_a_failure_of_its_own(
     scheme: str, bucket: Buckets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket.files = {f"x/{name}": b"text" for name in "abc"} | {"x/large": b"x" * 11}
-    monkeypatch.setattr(files_module, "MAX_FILE_BYTES", 10)
+    monkeypatch.setattr(buckets, "MAX_FILE_BYTES", 10)
     monkeypatch.setattr(bounds, "MAX_FILE_BYTES", 10)
     found = source(f"{scheme}://letters/x/*")
     (shard,) = found.shards()

@@ -12,17 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, TypeVar
 
 from batchrun.document import Document, DocumentRef, Unreadable, text_sha
-from batchrun.documents import (
-    FoundFile,
-    GivenUp,
-    Guard,
-    Shard,
-    Unfit,
-    grouped,
-    scan,
-    text_size,
-    unguarded,
-)
+from batchrun.documents import FoundFile, GivenUp, Guard, Shard, Unfit, grouped, scan, text_size, unguarded
 from batchrun.documents.bounds import MAX_FILE_BYTES, require_size
 from batchrun.documents.buckets import fetched, stored_files
 from batchrun.documents.encoding import Undecodable, decode
@@ -112,10 +102,8 @@ class FileSource:
     def shards(self) -> Iterator[Shard]:
         """List the files, without opening any. Raises Refused when there is none."""
         nothing = True
-        everywhere: Iterator[FoundPath | FoundFile] = chain(
-            self._tree.walk(), stored_files(self._stored, self._not_stored)
-        )
-        listed = (self._found(number, found) for number, found in enumerate(everywhere))
+        stored: Iterator[FoundPath | FoundFile] = stored_files(self._stored, self._not_stored)
+        listed = (self._found(number, found) for number, found in enumerate(chain(self._tree.walk(), stored)))
         for number, files in enumerate(grouped(listed, lambda file: file.size)):
             nothing = False
             yield Shard(number, None, sum(file.size for file in files), tuple(files))

@@ -101,16 +101,12 @@ def _going_on(opener: Callable[[], BinaryIO]) -> Opener:
         except BaseException:
             stream.close()
             raise
-        if _is_unzipped(stream) and len(idle) < _MOST_IDLE:
+        if isinstance(getattr(stream, "raw", None), _Unzipped) and len(idle) < _MOST_IDLE:
             idle.append(stream)
         else:
             stream.close()
 
     return opened
-
-
-def _is_unzipped(stream: BinaryIO) -> bool:
-    return isinstance(stream, io.BufferedReader) and isinstance(stream.raw, _Unzipped)
 
 
 def _unzipped(file: TableFile, raw: BinaryIO) -> BinaryIO:

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from bucket_server import MODIFIED, Buckets, serving_buckets
+from scripted_provider import ScriptedProvider
+from trial_project import TrialProject
 
 from batchrun.document import Document, DocumentRef, Unreadable
 from batchrun.documents import Guard, bounds, buckets
 from batchrun.documents.buckets import fetched
 from batchrun.documents.files import FileSource
-from batchrun.errors import EnvironmentProblem, Refused
+from batchrun.errors import EnvironmentProblem, ExitCode, Refused
 from batchrun.workers.children import Children
 
 MAIL = b"From: a@example.org\nTo: b@example.org\nSubject: %d\n\nText %d\n\n"
@@ -215,3 +217,21 @@ def test_a_child_without_credentials_has_files_fetched(bucket: Buckets) -> None:
             children.submit(contents, ["s3://other/a"], 1).result()
         assert "AWS_PROFILE" in (caught.value.hint or "")
         assert children.submit(contents, addresses, 1).result() == (False, ["b'one'"])
+
+
+@pytest.mark.slow
+def test_files_that_are_done_are_not_fetched_again(project: TrialProject, bucket: Buckets) -> None:
+    bucket.files = {f"in/{number}.txt": b"text %d" % number for number in range(5)}
+    project.job(source='type = "files"\ninclude = ["s3://letters/in/*", "docs/*.txt"]\ncolumns = ["path", "size"]')
+    first, again, changed = ScriptedProvider(), ScriptedProvider(), ScriptedProvider()
+
+    assert project.submit(first).exit_code is ExitCode.OK
+    assert {f"s3://letters/in/{number}.txt" for number in range(5)} <= project.statuses().keys()
+    bucket.asked.clear()
+    project.submit(again)
+    assert set(bucket.asked) == {"list"}
+    bucket.files["in/3.txt"] = b"other text"
+    project.submit(changed)
+
+    assert (again.sent, len(changed.sent)) == ([], 1)
+    assert {key for key in bucket.asked if key != "list"} == {"in/3.txt"}

@@ -108,7 +108,9 @@ class FilesSourceSection(_SourceSection):
         places = {file_place(text, key="include") for text in self.include}
         if elsewhere := next((text for text in self.exclude if file_place(text, key="exclude") not in places), None):
             hint = 'in a bucket, write the whole address, such as "s3://bucket/**/drafts"'
-            raise refusal(f'include names nothing where "{elsewhere}" is', key="exclude", hint=hint)
+            raise refusal(
+                f'"{elsewhere}" leaves nothing out, because include looks elsewhere', key="exclude", hint=hint
+            )
         return self
 
     @model_validator(mode="after")

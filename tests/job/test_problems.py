@@ -182,7 +182,7 @@ CASES = {
          "write s3://bucket/folder/** or gs://bucket/folder/**"),
     ]),
     "exclude where nothing is included": ('include = ["*.txt"]', 'include = ["s3://b-1/**"]\nexclude = ["drafts/**"]', [
-        ("6:11", '`source.exclude`: include names nothing where "drafts/**" is',
+        ("6:11", '`source.exclude`: "drafts/**" leaves nothing out, because include looks elsewhere',
          'in a bucket, write the whole address, such as "s3://bucket/**/drafts"'),
     ]),
     "table without a path": ('type = "files"\ninclude = ["*.txt"]', 'type = "table"\nid = "n"\nsheet = ""', [

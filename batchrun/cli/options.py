@@ -80,21 +80,16 @@ class DurationOption(click.ParamType[float]):
         return f"{Decimal(str(seconds)):f}s".replace(".0s", "s")
 
 
-class WorkersOption(click.ParamType["WorkersSetting"]):
-    """Who reads documents, as `[run] workers` says."""
+def workers_setting(text: str) -> "WorkersSetting":
+    """Read `auto`, `8` or `ray`. Raises BadParameter."""
+    from pydantic import ValidationError
 
-    name = "workers"
+    from batchrun.job.spec import RunSection
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "WorkersSetting":
-        """Read `auto`, `8` or `ray`."""
-        from pydantic import ValidationError
-
-        from batchrun.job.spec import RunSection
-
-        try:
-            return RunSection(workers=int(value) if value.isdecimal() else value).workers
-        except ValidationError as error:
-            self.fail(error.errors(include_url=False)[0]["msg"], param, ctx)
+    try:
+        return RunSection(workers=int(text) if text.isdecimal() else text).workers  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise click.BadParameter(error.errors(include_url=False)[0]["msg"]) from None
 
 
 SPEAKING = (
@@ -208,7 +203,7 @@ DEADLINE = click.option(
 )
 WORKERS = click.option(
     "--workers",
-    type=WorkersOption(),
+    type=workers_setting,
     metavar="WHO",
     help="Who reads documents: auto, inline, a number of processes, ray or dask. By default the job file decides.",
 )

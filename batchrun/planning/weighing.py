@@ -5,7 +5,8 @@ A weigher knows a job and its source, and nothing of the ledger. The texts of do
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
 
 from batchrun.document import Document, DocumentRef, Place, Unreadable
 from batchrun.documents import FoundFile, Guard, Shard, Source, unguarded
@@ -22,7 +23,7 @@ from batchrun.estimation.text_class import TextClass
 from batchrun.planning.request_builder import RequestBuilder
 from batchrun.planning.selection import Selection
 from batchrun.planning.source_columns import source_columns
-from batchrun.planning.suspects import halved, joined, read_stretch
+from batchrun.planning.suspects import halved, read_stretch
 from batchrun.request import Request
 from batchrun.strategy.model_chain import ModelChain
 
@@ -147,7 +148,6 @@ class Weigher:
     """How much the parts of a long document share; None if the job does not split."""
     columns: tuple[str, ...] = ()
     """The columns of the source that the output gets."""
-    halved = staticmethod(halved)
 
     @property
     def fingerprint(self) -> str:
@@ -185,13 +185,19 @@ class Weigher:
         """Return the file of a document."""
         return file_of(wanted.ref)
 
-    def given_up(self, wanted: Wanted, reason: str) -> Wanted:
-        """Want a document that is not read, for this reason."""
-        return replace(wanted, lost=reason)
+    def halved(self, some: Any, reason: str) -> Sequence[Any]:
+        """Cut a shard, or documents to be read again, in two. One document is given up instead, for this reason."""
+        if isinstance(some, Shard):
+            return halved(some, reason)
+        middle = len(some) // 2
+        return [some[:middle], some[middle:]] if middle else [[replace(some[0], lost=reason)]]
 
-    def joined(self, pages: Sequence[Page]) -> Page:
-        """Join the pages of the stretches of one shard, in order."""
-        return Page(sum(page.seen for page in pages), joined([page.columns for page in pages]))
+    def joined(self, found: Sequence[Any]) -> Any:
+        """Join the pages of one shard's parts, or documents, in order."""
+        if not isinstance(found[0], Page):
+            return list(chain(*found))
+        parts = zip(*(page.columns for page in found if page.columns), strict=True)
+        return Page(sum(page.seen for page in found), tuple(tuple(chain(*column)) for column in parts))
 
     def _parts(self, found: Document | Unreadable) -> Sequence[Document | Unreadable]:
         """Split a document that is too large, if the job splits. Any other document is its only part."""

@@ -7,7 +7,7 @@ import platform
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import batchrun
 from batchrun.documents import NeedsChild
@@ -31,7 +31,9 @@ def carry_out(greeting: Greeting, packed: bytes) -> bytes:
     try:
         _compare(greeting)
         fn, args, given_up = pickle.loads(packed)  # noqa: S301 (the head made it)
-        _require_same_job(greeting[2], fn)
+        weigher = getattr(fn, "__self__", None)
+        if weigher and greeting[2] and weigher.fingerprint != greeting[2]:
+            _refuse("fingerprint of the job", greeting[2], weigher.fingerprint)
         return pickle.dumps(("result", _called(fn, args, given_up)))
     except Exception as error:  # noqa: BLE001 (the head raises it)
         return pickle.dumps(("error", error))
@@ -47,36 +49,32 @@ def versions() -> tuple[tuple[str, str], ...]:
     return *named, ("set of readers", all_readers()), *((name, version(name)) for name in LIBRARIES)
 
 
+def _refuse(name: str, there: str, here: str) -> NoReturn:
+    message, hint = refusal(name, there, here)
+    raise WorkerRefused(message, hint=hint)
+
+
 @cache
 def _compare(greeting: Greeting) -> None:
     """Raise WorkerRefused if this node differs, or does not see the documents. Nothing is compared twice."""
     asked, canary, _ = greeting
     for (name, there), (_, here) in zip(asked, versions(), strict=True):
         if there != here:
-            message, hint = refusal(name, there, here)
-            raise WorkerRefused(message, hint=hint)
-    if canary and (problem := _not_seen(*canary)):
+            _refuse(name, there, here)
+    if canary and (problem := _difference(*canary)):
         raise WorkerRefused(
-            f"the node {platform.node()} does not see the documents: {problem}.",
+            f"the node {platform.node()} does not see the documents: {canary[0]}: {problem}.",
             hint="mount the folder of the documents there at the same path, or say --workers auto",
         )
 
 
-def _require_same_job(fingerprint: str, fn: Any) -> None:
-    """Raise WorkerRefused if the requests of the job, as this node makes them, are others."""
-    weigher = getattr(fn, "__self__", None)
-    if fingerprint and weigher and weigher.fingerprint != fingerprint:
-        message, hint = refusal("fingerprint of the job", fingerprint, weigher.fingerprint)
-        raise WorkerRefused(message, hint=hint)
-
-
-def _not_seen(path: str, size: int, mtime_ns: int) -> str | None:
-    """Return how a file is another one here. Returns None if the file is the same."""
+def _difference(path: str, size: int, mtime_ns: int) -> str | None:
+    """Return how a file differs here. Returns None for the same file."""
     try:
         status = os.stat(path)  # noqa: PTH116 (the path is a text)
     except OSError as error:
-        return f"{path}: {error.strerror or error}"
-    return None if (status.st_size, status.st_mtime_ns) == (size, mtime_ns) else f"{path} is another file there"
+        return error.strerror
+    return None if (status.st_size, status.st_mtime_ns) == (size, mtime_ns) else "another file is there"
 
 
 def _called(fn: Any, args: tuple[Any, ...], given_up: Any) -> Any:

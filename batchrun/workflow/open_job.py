@@ -42,7 +42,7 @@ from batchrun.store.paths import StorePaths, own_files, store_paths
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import refusal
-from batchrun.workers.open_pool import Greeter, open_pool
+from batchrun.workers.open_pool import greeter, open_pool
 from batchrun.workers.pool import Pool
 from batchrun.workflow.job_models import models_of, prices_of, utc_today
 from batchrun.workflow.recovery import locked_ledger, recover_others, second_file
@@ -297,11 +297,11 @@ def opened_job(
     # A ledger of an older batchrun is brought up to date: nobody should have to run a job to see its plan.
     reading = Ledger.read(where.ledger, renews=True) if not to_run else None
     wish: WorkersSetting = (options.workers or job.spec.run.workers) if options else "auto"
-    greeter = Greeter(source, lambda: RequestTemplate(job, tool_choice=chain.models[0].tool_choice).fingerprint)
+    greet = greeter(source, lambda: RequestTemplate(job, tool_choice=chain.models[0].tool_choice).fingerprint)
     with (
         trimmed_cache(job),
         reading or locked_ledger(job, where, simulated=simulated) as ledger,
-        open_pool(wish, greeter, is_shared=source.parallel and given is None) as pool,
+        open_pool(wish, greet, is_shared=source.parallel and given is None) as pool,
     ):
         chain = chain.with_learned_limits(partial(RunMetrics(ledger).learned, now=time.time()))
         chain = calibrated_chain(job, chain, ledger)

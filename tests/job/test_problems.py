@@ -141,7 +141,14 @@ CASES = {
     ]),
     "later key": ("[budget]", '[run]\npriority = "low"\n[budget]', [
         ("14:1", "unknown key `priority` in [run]",
-         "known here: route, deadline, max_concurrency, max_at_risk_usd, fail_fast, max_failure_rate"),
+         "known here: route, deadline, max_concurrency, workers, max_at_risk_usd, fail_fast, max_failure_rate"),
+    ]),
+    "workers": ("[budget]", '[run]\nworkers = "spark"\n[budget]', [
+        ("14:11", '`run.workers`: input should be "auto", "inline", "ray", "dask" or a whole number from 1 to 256,'
+                  ' got "spark"', None),
+    ]),
+    "no workers": ("[budget]", "[run]\nworkers = 0\n[budget]", [
+        ("14:11", "`run.workers`: input should be at least 1, got 0", None),
     ]),
     "later prompt key": ("[prompt]", '[prompt]\nvision = "auto"', [
         ("10:1", "unknown key `vision` in [prompt]",

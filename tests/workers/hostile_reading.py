@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from batchrun.documents import GivenUp, Guard, Shard
 
@@ -58,14 +59,21 @@ class Weigher:
     def file_of(self, wanted: str) -> str:
         return wanted
 
-    def halved(self, shard: Shard, reason: str) -> list[Shard]:
-        names: Sequence[str] = shard.place  # type: ignore[assignment]
-        middle = len(names) // 2
-        halves = [names[:middle], names[middle:]] if middle else [[self.given_up(names[0], reason)]]
-        return [replace(shard, place=half) for half in halves]
+    def halved(self, some: Any, reason: str) -> list[Any]:
+        if isinstance(some, Shard):
+            return [replace(some, place=half) for half in self.halved(some.place, reason)]
+        middle = len(some) // 2
+        return [some[:middle], some[middle:]] if middle else [[f"plain, because {reason}"]]
 
-    def joined(self, pages: Sequence[list[str]]) -> list[str]:
-        return [one for page in pages for one in page]
+    def joined(self, found: Sequence[Any]) -> Any:
+        return [one for part in found for one in part]
 
-    def given_up(self, wanted: str, reason: str) -> str:
-        return f"plain, because {reason}"
+
+def variables_of(_: Guard) -> dict[str, str]:
+    """The environment that a call is made in."""
+    return dict(os.environ)
+
+
+def process_of(_: Guard) -> int:
+    """The process that a call is made in."""
+    return os.getpid()

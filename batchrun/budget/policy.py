@@ -53,6 +53,12 @@ def project_caps(budget: ProjectBudget) -> Iterator[Cap]:
         yield from _shared(own, f"budget.tags.{json.dumps(tag, ensure_ascii=False)}.", tag=tag)
 
 
+def shared_caps(budget: ProjectBudget, environment: Mapping[str, str]) -> tuple[Cap, ...]:
+    """List the caps of days and months, the lowest of each kind: what a lease service can share among hosts."""
+    caps = [cap for cap in (*project_caps(budget), *operator_caps(environment)) if cap.per in {Per.DAY, Per.MONTH}]
+    return tuple({cap.kind: cap for cap in sorted(caps, key=lambda cap: -cap.limit)}.values())
+
+
 def project_rule(budget: ProjectBudget) -> ModelRule:
     """The models that batchrun.toml allows and denies."""
     keys = "budget.allowed_models", "budget.denied_models"

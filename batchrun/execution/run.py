@@ -70,6 +70,8 @@ async def execute(
             with caller.interrupts(halt), stop_conditions.timed():
                 async with publishing(output, context):
                     await run_routes(context, setup, caller.provider)
+            if setup and setup.leases:
+                await setup.leases.settle(context.writer.write, setup.caps)
     except BatchrunError as problem:
         halt.stop(problem)
     finally:

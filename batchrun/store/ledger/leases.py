@@ -1,0 +1,123 @@
+"""What a lease service has granted this ledger of the caps that several hosts share.
+
+Grants only grow within an epoch. They are lowered when the next epoch begins, before the service hears of it, and what
+belongs to an earlier epoch is void: the ledger never reserves more than the service has down for it.
+"""
+
+import secrets
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from batchrun.budget.caps import Amount, Cap, CapUsage, Per
+from batchrun.budget.days import period_of
+
+Word = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+Quantity = Annotated[int, Field(ge=0, le=10**18)]
+"""In nano-USD or tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A ledger, as the service knows it."""
+
+    holder: Word
+    epoch: Word
+    answered: Word
+    """The epoch of the last answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """One cap in one span, as a holder tells the service."""
+
+    cap: Annotated[str, Field(max_length=1000)]
+    """As in `Cap.kind`."""
+    period: int
+    """The day, or the first day of the month, since 1970."""
+    granted: Quantity
+    """What the holder may use in all."""
+    used: Quantity = 0
+    """What the holder has spent or reserved."""
+    needs: Quantity = 0
+    """What the holder wants to use in all; 0 if it has enough."""
+
+
+def within_leases(
+    connection: sqlite3.Connection, usages: Sequence[CapUsage], *, now: float, planned: bool
+) -> list[CapUsage]:
+    """Count as used what a lease service has not granted; a plan may also use what the service has left."""
+    if all(one.cap.left is None for one in usages):
+        return list(usages)
+    row, grants = connection.execute("select expires_at from lease_holder").fetchone(), _granted(connection)
+    expired = not planned and (row is None or now >= row[0])
+
+    def counted(one: CapUsage) -> CapUsage:
+        if one.cap.left is None:
+            return one
+        room = grants.get((one.cap.kind, _period(one.cap, now)), 0) - one.used
+        room = min(room, 0) if expired else room + one.cap.left * planned
+        return CapUsage(one.cap, one.cap.limit - room, one.passes_on)
+
+    return [counted(one) for one in usages]
+
+
+def told(
+    connection: sqlite3.Connection, usages: Sequence[CapUsage], amount: Amount | None, *, now: float
+) -> tuple[Holder, tuple[Lease, ...]]:
+    """Say what is granted and used, inside a transaction, and what one more request of this amount needs, if any."""
+    words = (secrets.token_hex(8), secrets.token_hex(8))
+    connection.execute("insert or ignore into lease_holder values (1, ?, ?2, ?2, 0)", words)
+    holder = Holder(*connection.execute("select holder, epoch, answered from lease_holder").fetchone())
+    grants, asked = _granted(connection), list[Lease]()
+    for one in usages:
+        key = (one.cap.kind, _period(one.cap, now))
+        needs = one.used + amount.of(one.cap.of) if amount else 0
+        asked.append(Lease(*key, grants.get(key, 0), max(one.used, 0), needs))
+    return holder, tuple(asked)
+
+
+def lower(connection: sqlite3.Connection, usages: Sequence[CapUsage], *, now: float) -> None:
+    """Give back what is granted and not used, and begin an epoch unless the last one still has to be heard of."""
+    _, leases = told(connection, usages, None, now=now)
+    connection.execute("update lease_holder set epoch = ? where epoch = answered", (secrets.token_hex(8),))
+    connection.execute("delete from leases")
+    _grant(connection, [Lease(one.cap, one.period, min(one.granted, one.used)) for one in leases])
+
+
+def take(connection: sqlite3.Connection, holder: Holder, leases: Sequence[Lease], *, expires_at: float) -> None:
+    """Keep what the service has granted, unless an epoch has begun since the holder asked."""
+    kept = connection.execute(
+        "update lease_holder set answered = epoch, expires_at = ? where holder = ? and epoch = ?",
+        (expires_at, holder.holder, holder.epoch),
+    )
+    if kept.rowcount:
+        _grant(connection, leases)
+
+
+def forget(connection: sqlite3.Connection, holder: Holder) -> None:
+    """Become another holder: the service has heard of a later epoch, so the ledger is a copy, or an old backup.
+
+    Nothing changes if an epoch has begun since the holder asked: the question was late.
+    """
+    ours = "delete from lease_holder where holder = ? and epoch = ?"
+    if connection.execute(ours, (holder.holder, holder.epoch)).rowcount:
+        connection.execute("delete from leases")
+
+
+def _granted(connection: sqlite3.Connection) -> Mapping[tuple[str, int], int]:
+    return {(cap, period): most for cap, period, most in connection.execute("select cap, period, granted from leases")}
+
+
+def _grant(connection: sqlite3.Connection, leases: Sequence[Lease]) -> None:
+    connection.executemany(
+        "insert into leases values (?, ?, ?) on conflict do update set granted = max(granted, excluded.granted)",
+        [(one.cap, one.period, one.granted) for one in leases],
+    )
+
+
+def _period(cap: Cap, now: float) -> int:
+    return period_of(now, is_month=cap.per is Per.MONTH)

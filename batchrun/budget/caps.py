@@ -60,6 +60,10 @@ class Origin(StrEnum):
         return self in {Origin.PROJECT, Origin.OPERATOR, Origin.LEASES}
 
 
+SHARED = frozenset({(Per.DAY, Of.COST), (Per.MONTH, Of.COST), (Per.DAY, Of.TOKENS)})
+"""The spans and measures of the caps that hold across runs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cap:
     """One cap, with its limit in nano-USD or tokens."""

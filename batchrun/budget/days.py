@@ -11,11 +11,6 @@ def day_of(seconds: float) -> int:
     return int(seconds // DAY_S)
 
 
-def period_of(seconds: float, *, is_month: bool) -> int:
-    """Return the day of a time, or the first day of its month: the name of the span that a cap counts."""
-    return month_of(day_of(seconds)).start if is_month else day_of(seconds)
-
-
 def month_of(day: int) -> range:
     """List all days of the month that a day is in."""
     first = (_EPOCH + timedelta(days=day)).replace(day=1)

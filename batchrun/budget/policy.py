@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 
-from batchrun.budget.caps import Cap, ModelRule, Of, Origin, Per
+from batchrun.budget.caps import SHARED, Cap, ModelRule, Of, Origin, Per
 from batchrun.errors import UsageProblem
 from batchrun.escaping import escape_control
 from batchrun.job.credentials import masked
@@ -55,8 +55,8 @@ def project_caps(budget: ProjectBudget) -> Iterator[Cap]:
 
 def shared_caps(budget: ProjectBudget, environment: Mapping[str, str]) -> tuple[Cap, ...]:
     """List the caps of days and months, the lowest of each kind: what a lease service can share among hosts."""
-    caps = [cap for cap in (*project_caps(budget), *operator_caps(environment)) if cap.per in {Per.DAY, Per.MONTH}]
-    return tuple({cap.kind: cap for cap in sorted(caps, key=lambda cap: -cap.limit)}.values())
+    caps = sorted([*project_caps(budget), *operator_caps(environment)], key=lambda cap: -cap.limit)
+    return tuple({cap.kind: cap for cap in caps if (cap.per, cap.of) in SHARED}.values())
 
 
 def project_rule(budget: ProjectBudget) -> ModelRule:

@@ -183,8 +183,8 @@ def budget_reached(refusal: CapExceeded, amount: Amount) -> BudgetReached:
     """Say which cap would be passed, and how to go on."""
     cap = refusal.cap
     used, limit = quantity(cap, refusal.used), quantity(cap, cap.limit)
-    message = f"{called(cap)} is reached: {used} of {limit}{said(cap)} is {taken(cap, held=' for lost answers')}, and the next"
-        f" request {worst(cap, amount)}."
+    spent = f"{used} of {limit}{said(cap)} is {taken(cap, held=' for lost answers')}"
+    message = f"{called(cap)} is reached: {spent}, and the next request {worst(cap, amount)}."
     return BudgetReached(cap, message, hint=f"{to_finish(cap)}: what is done is not paid twice")
 
 

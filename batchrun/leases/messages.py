@@ -5,53 +5,31 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
-from batchrun.budget.caps import Cap, Of, Origin, Per
-from batchrun.store.ledger.leases import Holder, Lease, Quantity
+from batchrun.budget.caps import Cap
+from batchrun.store.ledger.leases import Holder, Lease
 
 MOST_BYTES = 1_000_000
 """The longest message that is read."""
-LEASE_S = 3_600.0
-"""How long requests may be begun on a grant, from the holder's last question on."""
-MARGIN_S = 60.0
-"""How much earlier a holder stops, whose clock may be put right meanwhile."""
-_Text = Annotated[str, Field(max_length=500)]
+LEASE_S, MARGIN_S = 3_600.0, 60.0
+"""How long requests may be begun on a grant, from the question on, and how much earlier a holder stops."""
 _Leases = Annotated[tuple[Lease, ...], Field(max_length=1000)]
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a holder has and needs."""
+    """What a holder has, and what it needs."""
 
     holder: Holder
-    host: _Text
+    host: Annotated[str, Field(max_length=300)]
     leases: _Leases
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the holder has now, of the caps that the service keeps."""
+    """What the holder has now."""
 
     lease_s: Annotated[float, Field(ge=0, le=86_400)]
     leases: _Leases
 
 
-@dataclass(frozen=True, slots=True)
-class SharedCap:
-    """A cap that the service keeps, with what it has left in the present day or month."""
-
-    per: Per
-    of: Of
-    key: _Text
-    limit: Quantity
-    left: Quantity
-    model: _Text | None = None
-    tag: _Text | None = None
-
-    @property
-    def cap(self) -> Cap:
-        """The cap, for the ledger of a holder."""
-        return Cap(self.per, self.limit, self.key, Origin.LEASES, self.model, self.of, self.tag, self.left)
-
-
-STATEMENT, ANSWER = TypeAdapter(Statement), TypeAdapter(Answer)
-CAPS = TypeAdapter(Annotated[tuple[SharedCap, ...], Field(max_length=1000)])
+STATEMENT, ANSWER, CAPS = TypeAdapter(Statement), TypeAdapter(Answer), TypeAdapter(tuple[Cap, ...])

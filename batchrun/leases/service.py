@@ -1,7 +1,6 @@
 """The lease service: HTTP in front of the books."""
 
 import hmac
-import ipaddress
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -13,30 +12,30 @@ from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.leases.books import Books, Stale
 from batchrun.leases.messages import ANSWER, CAPS, MOST_BYTES, STATEMENT
 
+HERE = ("localhost", "127.0.0.1", "::1")
+
 
 def application(books: Books, *, token: str | None) -> web.Application:
-    """Make the application; with a token, only who shows it is answered."""
+    """Make the application. If there is a token, only who shows the token is answered."""
 
     @web.middleware
     async def checked(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        shown = request.headers.get("authorization", "").encode()
-        if token and not hmac.compare_digest(shown, f"Bearer {token}".encode()):
+        shown = request.headers.get("authorization", "")
+        if token and not hmac.compare_digest(shown.encode(), f"Bearer {token}".encode()):
             return web.Response(status=401, text="the token is missing or wrong")
         try:
             return await handler(request)
         except Stale:
             return web.Response(status=409)
         except ValidationError:
-            return web.Response(status=400, text="the question cannot be understood: is batchrun of another version?")
-        except UsageProblem as problem:
-            return web.Response(status=400, text=str(problem))
-        except EnvironmentProblem as problem:
-            return web.Response(status=503, text=str(problem))
+            return web.Response(status=400, text="the question is not understood: is batchrun of another version?")
+        except (UsageProblem, EnvironmentProblem) as problem:
+            return web.Response(status=400 if isinstance(problem, UsageProblem) else 503, text=str(problem))
 
     async def caps(_: web.Request) -> web.Response:
-        return _json(CAPS.dump_json(tuple(books.shared_caps(now=time.time()))))
+        return _json(CAPS.dump_json(books.caps_left(now=time.time())))
 
     async def lease(request: web.Request) -> web.Response:
         if request.content_type != "application/json":  # which no page in a browser can send here unasked
@@ -54,8 +53,8 @@ def _json(body: bytes) -> web.Response:
 
 
 def listening(host: str, port: int, *, token: str | None) -> socket.socket:
-    """Open the socket. Raises UsageProblem for an address that others reach, without a token."""
-    if not token and not _is_loopback(host):
+    """Open the socket. Raises UsageProblem for an address that others reach, if there is no token."""
+    if not token and host not in HERE:
         raise UsageProblem(
             f"{host} is reached from other hosts, and no token is set.",
             hint="set BATCHRUN_LEASES_TOKEN here and on the hosts, such as to the output of: openssl rand -hex 32",
@@ -65,10 +64,3 @@ def listening(host: str, port: int, *, token: str | None) -> socket.socket:
     except OSError as error:
         problem = f"the lease service cannot listen on {host}:{port}: {error.strerror or error}."
         raise EnvironmentProblem(problem, hint="choose another --host or --port") from error
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

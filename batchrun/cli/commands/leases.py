@@ -31,7 +31,7 @@ def leases(ctx: click.Context, *, terminal: Terminal) -> None:
 
         now = time.time()
         books = books_here()
-        show_leases(books.shared_caps(now=now), books.grants(now=now), now=now, terminal=terminal)
+        show_leases(books.caps_left(now=now), books.grants(now=now), now=now, terminal=terminal)
 
 
 @leases.command()
@@ -79,7 +79,7 @@ def settle_dead(holder: str, *, billed: int, terminal: Terminal) -> None:
 
     books, now = books_here(), time.time()
     books.settle_dead(holder, billed_nusd=billed, now=now)
-    show_leases(books.shared_caps(now=now), books.grants(now=now), now=now, terminal=terminal)
+    show_leases(books.caps_left(now=now), books.grants(now=now), now=now, terminal=terminal)
 
 
 def books_here() -> "Books":

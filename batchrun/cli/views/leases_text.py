@@ -3,26 +3,26 @@
 from collections.abc import Sequence
 
 from batchrun.budget.cap_text import called, quantity
+from batchrun.budget.caps import Cap
 from batchrun.cli.views.format import iso, table, utc
 from batchrun.cli.views.terminal import Terminal
 from batchrun.escaping import escape_control
 from batchrun.leases.books import Grant
-from batchrun.leases.messages import SharedCap
 from batchrun.report.summary_json import cap_as_json
 
 
-def show_leases(caps: Sequence[SharedCap], grants: Sequence[Grant], *, now: float, terminal: Terminal) -> None:
+def show_leases(caps: Sequence[Cap], grants: Sequence[Grant], *, now: float, terminal: Terminal) -> None:
     """Show the caps with what is left, and below what each holder has of them today or this month."""
     if terminal.json:
-        for shared in caps:
-            terminal.event("cap", **cap_as_json(shared.cap, shared.left))
+        for cap in caps:
+            terminal.event("cap", **cap_as_json(cap, cap.left))
         for one in grants:
             amounts = {"granted": one.granted, "used": one.used, "expires_at": iso(one.expires_at)}
             terminal.event(
                 "lease", holder=one.holder, host=one.host, key=one.cap.key, counts=str(one.cap.of), **amounts
             )
         return
-    left = [(called(one.cap), quantity(one.cap, one.limit), quantity(one.cap, one.left)) for one in caps]
+    left = [(called(cap), quantity(cap, cap.limit), quantity(cap, cap.left or 0)) for cap in caps]
     terminal.result(table(("CAP", "LIMIT", "LEFT"), left))
     rows = [
         (

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import Field
 
 from batchrun.budget.caps import Amount, Cap, CapUsage, Per
-from batchrun.budget.days import period_of
+from batchrun.budget.days import day_of, month_of
 
 Word = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
 Quantity = Annotated[int, Field(ge=0, le=10**18)]
@@ -46,6 +46,11 @@ class Lease:
     """What the holder wants to use in all; 0 if it has enough."""
 
 
+def period_of(cap: Cap, now: float) -> int:
+    """Return the day of a time, or the first day of its month, whatever the cap is for."""
+    return month_of(day_of(now)).start if cap.per is Per.MONTH else day_of(now)
+
+
 def within_leases(
     connection: sqlite3.Connection, usages: Sequence[CapUsage], *, now: float, planned: bool
 ) -> list[CapUsage]:
@@ -58,7 +63,7 @@ def within_leases(
     def counted(one: CapUsage) -> CapUsage:
         if one.cap.left is None:
             return one
-        room = grants.get((one.cap.kind, _period(one.cap, now)), 0) - one.used
+        room = grants.get((one.cap.kind, period_of(one.cap, now)), 0) - one.used
         room = min(room, 0) if expired else room + one.cap.left * planned
         return CapUsage(one.cap, one.cap.limit - room, one.passes_on)
 
@@ -74,7 +79,7 @@ def told(
     holder = Holder(*connection.execute("select holder, epoch, answered from lease_holder").fetchone())
     grants, asked = _granted(connection), list[Lease]()
     for one in usages:
-        key = (one.cap.kind, _period(one.cap, now))
+        key = (one.cap.kind, period_of(one.cap, now))
         needs = one.used + amount.of(one.cap.of) if amount else 0
         asked.append(Lease(*key, grants.get(key, 0), max(one.used, 0), needs))
     return holder, tuple(asked)
@@ -117,7 +122,3 @@ def _grant(connection: sqlite3.Connection, leases: Sequence[Lease]) -> None:
         "insert into leases values (?, ?, ?) on conflict do update set granted = max(granted, excluded.granted)",
         [(one.cap, one.period, one.granted) for one in leases],
     )
-
-
-def _period(cap: Cap, now: float) -> int:
-    return period_of(now, is_month=cap.per is Per.MONTH)

@@ -76,7 +76,7 @@ class Books:
         with explained(self.path), self._connection as books:
             books.execute("begin immediate")
             row = books.execute("select epoch from holders where holder = ?", (holder.holder,)).fetchone()
-            if row and row[0] not in {holder.epoch, holder.answered}:
+            if row and row[0] not in {holder.epoch, *holder.earlier.split()}:
                 raise Stale
             books.execute(
                 "insert or replace into holders values (?, ?, ?, ?)",
@@ -126,13 +126,10 @@ class Books:
             if row is None or now < row[0]:
                 why = "has a lease that has not expired: it may be sending just now" if row else "is not known"
                 raise UsageProblem(f"the holder {holder} {why}.", hint="look at the holders: batchrun leases")
+            dollars = [cap for cap in self.caps.values() if cap.of is Of.COST]
             books.executemany(
                 "update grants set granted = min(granted, ?) where holder = ? and cap = ? and period = ?",
-                [
-                    (billed_nusd, holder, kind, period_of(cap, now))
-                    for kind, cap in self.caps.items()
-                    if cap.of is Of.COST
-                ],
+                [(billed_nusd, holder, cap.kind, period_of(cap, now)) for cap in dollars],
             )
             # A holder that comes back all the same is told that its epoch is over, and begins as another holder.
             books.execute("update holders set epoch = ? where holder = ?", (secrets.token_hex(8), holder))

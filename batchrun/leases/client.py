@@ -83,13 +83,12 @@ class Leases:
 
         Raises LeasesUnreachable and EnvironmentProblem.
         """
-        leased = [cap for cap in _leased(caps) if cap.concerns(model)]
 
         def question(ledger: Ledger) -> Question | None:
             connection, now = ledger.connection, time.time()
-            if all(one.fits(amount) for one in shared_cap_usages(connection, leased, model=model, now=now)):
+            if all(one.fits(amount) for one in shared_cap_usages(connection, caps.shared, model=model, now=now)):
                 return None
-            return told(connection, own_cap_usages(connection, leased, model=model, now=now), amount, now=now)
+            return told(connection, _usages(ledger, caps, now), amount, model=model, now=now)
 
         async with self._asking:  # one question at a time: its answer may do for all who wait
             for _ in range(TRIES):
@@ -100,23 +99,22 @@ class Leases:
                     return False
                 if await self._ask(write, *asked):
                     break
-            self._denied[model] = (time.time() + DENIED_S, amount)
-            return await write(question) is None
+            has_room = await write(question) is None
+            self._denied[model] = (0.0 if has_room else time.time() + DENIED_S, amount)
+            return has_room
 
     async def settle(self, write: Write, caps: Caps) -> None:
         """Give back what is not used. A service that does not answer hears of that with the next question."""
 
         def given_back(ledger: Ledger) -> Question:
-            connection, now, usages = ledger.connection, time.time(), list[CapUsage]()
-            for cap in _leased(caps):
-                usages += own_cap_usages(connection, [cap], model=cap.model or "", now=now)
-            lower(connection, usages, now=now)
-            return told(connection, usages, None, now=now)
+            now = time.time()
+            usages = _usages(ledger, caps, now)
+            lower(ledger.connection, usages, now=now)
+            return told(ledger.connection, usages, now=now)
 
-        if _leased(caps):
-            asked = await write(given_back)
-            with contextlib.suppress(LeasesUnreachable, EnvironmentProblem):  # the run has ended all the same
-                await self._ask(write, *asked)
+        asked = await write(given_back)
+        with contextlib.suppress(LeasesUnreachable, EnvironmentProblem):  # what is needed is asked for all the same
+            await self._ask(write, *asked)
 
     async def _ask(self, write: Write, holder: Holder, leases: Sequence[Lease]) -> bool:
         """Ask the service once. Returns False if the question was of a past epoch, and has to be made anew."""
@@ -182,8 +180,10 @@ def _shut(connected: socket.socket) -> None:
         connected.shutdown(socket.SHUT_RDWR)
 
 
-def _leased(caps: Caps) -> list[Cap]:
-    return [cap for cap in caps.shared if cap.left is not None]
+def _usages(ledger: Ledger, caps: Caps, now: float) -> list[CapUsage]:
+    """Read how much the ledger has used of each cap that several hosts share."""
+    leased = [cap for cap in caps.shared if cap.left is not None]
+    return [one for cap in leased for one in own_cap_usages(ledger.connection, [cap], model=cap.model or "", now=now)]
 
 
 def _words(what: object) -> str:

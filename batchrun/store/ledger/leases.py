@@ -16,6 +16,7 @@ from batchrun.budget.caps import Amount, Cap, CapUsage, Per
 from batchrun.budget.days import day_of, month_of
 
 Word = Annotated[str, Field(pattern="^[0-9a-f]{16}$")]
+NOTHING = Amount(0)
 Quantity = Annotated[int, Field(ge=0, le=10**18)]
 """In nano-USD or tokens."""
 
@@ -26,8 +27,8 @@ class Holder:
 
     holder: Word
     epoch: Word
-    answered: Word
-    """The epoch of the last answer."""
+    earlier: Annotated[str, Field(pattern="^[0-9a-f]{16}( [0-9a-f]{16}){0,99}$")]
+    """The epochs in which the service may believe the holder to be: of the last answer, and those since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +37,14 @@ class Lease:
 
     cap: Annotated[str, Field(max_length=1000)]
     """As in `Cap.kind`."""
-    period: int
+    period: Quantity
     """The day, or the first day of the month, since 1970."""
     granted: Quantity
     """What the holder may use in all."""
     used: Quantity = 0
     """What the holder has spent or reserved."""
     needs: Quantity = 0
-    """What the holder wants to use in all; 0 if it has enough."""
+    """What the holder wants to use in all."""
 
 
 def period_of(cap: Cap, now: float) -> int:
@@ -71,24 +72,26 @@ def within_leases(
 
 
 def told(
-    connection: sqlite3.Connection, usages: Sequence[CapUsage], amount: Amount | None, *, now: float
+    connection: sqlite3.Connection, usages: Sequence[CapUsage], needs: Amount = NOTHING, *, model: str = "", now: float
 ) -> tuple[Holder, tuple[Lease, ...]]:
-    """Say what is granted and used, inside a transaction, and what one more request of this amount needs, if any."""
+    """Say what is granted and used, inside a transaction, and what requests to a model need, if any are to be sent."""
     words = (secrets.token_hex(8), secrets.token_hex(8))
     connection.execute("insert or ignore into lease_holder values (1, ?, ?2, ?2, 0)", words)
-    holder = Holder(*connection.execute("select holder, epoch, answered from lease_holder").fetchone())
+    holder = Holder(*connection.execute("select holder, epoch, earlier from lease_holder").fetchone())
     grants, asked = _granted(connection), list[Lease]()
     for one in usages:
         key = (one.cap.kind, period_of(one.cap, now))
-        needs = one.used + amount.of(one.cap.of) if amount else 0
-        asked.append(Lease(*key, grants.get(key, 0), max(one.used, 0), needs))
+        more = needs.of(one.cap.of) if one.cap.concerns(model) else 0
+        asked.append(Lease(*key, grants.get(key, 0), one.used, one.used + more))
     return holder, tuple(asked)
 
 
 def lower(connection: sqlite3.Connection, usages: Sequence[CapUsage], *, now: float) -> None:
-    """Give back what is granted and not used, and begin an epoch unless the last one still has to be heard of."""
-    _, leases = told(connection, usages, None, now=now)
-    connection.execute("update lease_holder set epoch = ? where epoch = answered", (secrets.token_hex(8),))
+    """Give back what is granted and not used, and begin an epoch."""
+    _, leases = told(connection, usages, now=now)
+    both = "substr(earlier || ' ' || epoch, -1699)"  # a hundred epochs without an answer
+    epoch = secrets.token_hex(8)
+    connection.execute(f"update lease_holder set epoch = ?, earlier = iif(epoch = earlier, epoch, {both})", (epoch,))
     connection.execute("delete from leases")
     _grant(connection, [Lease(one.cap, one.period, min(one.granted, one.used)) for one in leases])
 
@@ -96,7 +99,7 @@ def lower(connection: sqlite3.Connection, usages: Sequence[CapUsage], *, now: fl
 def take(connection: sqlite3.Connection, holder: Holder, leases: Sequence[Lease], *, expires_at: float) -> None:
     """Keep what the service has granted, unless an epoch has begun since the holder asked."""
     kept = connection.execute(
-        "update lease_holder set answered = epoch, expires_at = ? where holder = ? and epoch = ?",
+        "update lease_holder set earlier = epoch, expires_at = ? where holder = ? and epoch = ?",
         (expires_at, holder.holder, holder.epoch),
     )
     if kept.rowcount:

@@ -4,7 +4,7 @@ create table lease_holder (                 -- one row, once the ledger has aske
     only       integer primary key check (only = 1),
     holder     text not null,               -- the ledger, as the service knows it
     epoch      text not null,               -- drawn anew whenever grants are lowered: a late question of before is void
-    answered   text not null,               -- the epoch of the last answer
+    earlier    text not null,               -- the epoch of the last answer, and those since that got none
     expires_at real not null                -- from then on nothing is reserved on the grants
 ) strict;
 create table leases (

@@ -33,7 +33,7 @@ from batchrun.simulator.replies.latency import Latency
 
 INPUT_NUSD, OUTPUT_NUSD = 1_000, 5_000
 """The price of a token of claude-haiku-4-5, in nano-USD."""
-DOCUMENTS = 5_000
+DOCUMENTS = 300
 SERVICE_KILLED_EVERY_S = 8.0
 
 
@@ -59,6 +59,7 @@ class Trial:
     hosts: int
     cap_nusd: int
     seed: int
+    longest_s: float
     codes: Counter[int] = field(default_factory=Counter)
     kills: int = 0
     service_kills: int = 0
@@ -105,7 +106,7 @@ class Trial:
         """Live and die, again and again."""
         rng = random.Random(f"{self.seed} {number}")
         while not self.over.is_set():
-            code = self.submit(number, after_s=rng.uniform(0.3, 6.0))
+            code = self.submit(number, after_s=rng.uniform(0.3, self.longest_s))
             self.codes[code] += 1
             self.kills += code == -9
             if code not in {-9, 4, 75}:
@@ -165,10 +166,11 @@ def main() -> int:
     parser.add_argument("--hosts", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=180.0)
     parser.add_argument("--cap", type=float, default=0.05, help="in dollars")
+    parser.add_argument("--longest", type=float, default=20.0, help="the longest life of a host, in seconds")
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, serving(latency=Latency(0.2, 100.0)) as api:
-        trial = Trial(Path(folder), api, chosen.hosts, round(chosen.cap * 1e9), chosen.seed)
+        trial = Trial(Path(folder), api, chosen.hosts, round(chosen.cap * 1e9), chosen.seed, chosen.longest)
         trial.run(chosen.seconds)
     for problem in trial.problems[:20]:
         print("PROBLEM", problem)

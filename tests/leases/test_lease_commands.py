@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 from command_line import CommandLine
-from conftest import TOKEN, Service, in_a_thread
+from lease_service import TOKEN, Service, in_a_thread
 from trial_project import TrialProject
 
 from batchrun.cli.commands.leases import books_here
@@ -199,19 +199,19 @@ def test_leases_are_listed_and_a_dead_holder_is_settled(
     with service.serving() as address:
         named(monkeypatch, address)
         assert batchrun("submit jobs/trial.toml").code == ExitCode.OK
-    words, events = batchrun("leases").words, batchrun("leases --json").events
+    words, told = batchrun("leases").words, batchrun("leases --json").json
     assert "the month's budget" in words
     assert "the day's budget of tokens" in words
-    assert [one["event"] for one in events] == ["cap", "cap", "lease", "lease"]
-    holder = events[-1]["holder"]
+    assert [(one["counts"], one["left"] < one["limit"]) for one in told["caps"]] == [("tokens", True), ("cost", True)]
+    assert [one["granted"] == one["used"] > 0 for one in told["leases"]] == [True, True]
+    holder = told["leases"][0]["holder"]
     early = batchrun(f"leases settle-dead {holder} --billed 0.0001")
     assert early.code == ExitCode.USAGE
     assert "has not expired" in early.words
     with sqlite3.connect(service.path) as books:
         books.execute("update holders set expires_at = 0")
-    assert batchrun(f"leases settle-dead {holder} --billed 0.0001").code == ExitCode.OK
-    (dollars,) = (one for one in batchrun("leases --json").events if one.get("counts") == "cost" and "granted" in one)
-    assert dollars["granted"] == 100_000
+    settled = batchrun(f"leases settle-dead {holder} --billed 0.0001 --json").json["leases"]
+    assert [one["granted"] for one in settled if one["counts"] == "cost"] == [0.0001]
 
 
 def test_nothing_to_share_and_an_open_door_are_refused(project: TrialProject, batchrun: CommandLine,

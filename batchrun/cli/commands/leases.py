@@ -29,9 +29,7 @@ def leases(ctx: click.Context, *, terminal: Terminal) -> None:
     if ctx.invoked_subcommand is None:
         from batchrun.cli.views.leases_text import show_leases
 
-        now = time.time()
-        books = books_here()
-        show_leases(books.caps_left(now=now), books.grants(now=now), now=now, terminal=terminal)
+        show_leases(books_here(), now=time.time(), terminal=terminal)
 
 
 @leases.command()
@@ -79,7 +77,7 @@ def settle_dead(holder: str, *, billed: int, terminal: Terminal) -> None:
 
     books, now = books_here(), time.time()
     books.settle_dead(holder, billed_nusd=billed, now=now)
-    show_leases(books.caps_left(now=now), books.grants(now=now), now=now, terminal=terminal)
+    show_leases(books, now=now, terminal=terminal)
 
 
 def books_here() -> "Books":

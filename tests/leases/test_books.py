@@ -174,7 +174,7 @@ class Organisation(RuleBasedStateMachine):
 
 
 TestOrganisation = Organisation.TestCase
-TestOrganisation.settings = settings(max_examples=25, stateful_step_count=30)
+TestOrganisation.settings = settings(max_examples=12, stateful_step_count=30)
 
 
 @pytest.mark.parametrize(

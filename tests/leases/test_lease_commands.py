@@ -15,8 +15,6 @@ from batchrun.cli.commands.leases import books_here
 from batchrun.errors import ExitCode
 from batchrun.simulator.http.server import SimulatorServer
 
-SHARED = "[budget]\nmax_cost_per_month_usd = 1\nmax_tokens_per_day = 1_000_000\n"
-
 
 def named(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("BATCHRUN_LEASES", address)
@@ -202,7 +200,7 @@ def test_leases_are_listed_and_a_dead_holder_is_settled(
     words, told = batchrun("leases").words, batchrun("leases --json").json
     assert "the month's budget" in words
     assert "the day's budget of tokens" in words
-    assert [(one["counts"], one["left"] < one["limit"]) for one in told["caps"]] == [("tokens", True), ("cost", True)]
+    assert [(one["counts"], one["left"] < one["limit"]) for one in told["caps"]] == [("cost", True), ("tokens", True)]
     assert [one["granted"] == one["used"] > 0 for one in told["leases"]] == [True, True]
     holder = told["leases"][0]["holder"]
     early = batchrun(f"leases settle-dead {holder} --billed 0.0001")

@@ -68,7 +68,7 @@ class Leases:
     def caps(self) -> tuple[Cap, ...]:
         """Read the caps, with what is left of them. Raises LeasesUnreachable and EnvironmentProblem."""
         caps = self._read("GET", "/caps", None, CAPS) or ()
-        if any((cap.per, cap.of) not in SHARED for cap in caps):
+        if any((cap.per, cap.of) not in SHARED or (cap.model and cap.tag) for cap in caps):
             raise EnvironmentProblem(f"{self._name} has caps that no host can share.", hint="check the address")
         return tuple(replace(cap, origin=Origin.LEASES, left=cap.left or 0) for cap in caps)
 

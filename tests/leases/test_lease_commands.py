@@ -117,9 +117,10 @@ def test_a_service_that_leaves_in_the_middle_stops_the_run(
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[", b"{}", b"[{}]", b'[{"per":"run","limit":1,"key":"k","origin":"batchrun.toml"}]', b"[" * 100_000,
+    [b"", b"[", b"{}", b"[{}]", b'[{"per":"run","limit":1,"key":"k","origin":"batchrun.toml"}]',
+        b'[{"per":"day","limit":1,"key":"k","origin":"batchrun.toml","model":"m","tag":"a=b"}]', b"[" * 100_000,
      b'[{"per":"day","limit":"much","key":"k","origin":"batchrun.toml"}]', b"\xff", b" " * 1_100_000],
-    ids=["empty", "cut", "object", "no cap", "of a run", "deep", "words", "not UTF-8", "long"],
+    ids=["empty", "cut", "object", "no cap", "of a run", "of a model and a tag", "deep", "words", "not UTF-8", "long"],
 )  # fmt: skip
 def test_an_answer_that_is_none_is_said_in_words(
     project: TrialProject, batchrun: CommandLine, body: bytes, monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,7 @@ Told = TypeVar("Told", Failure, Reply)
 KEYS = [
     *("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_AWS_API_KEY", "ANTHROPIC_FOUNDRY_API_KEY"),
     *("AWS_BEARER_TOKEN_BEDROCK", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENAI_API_KEY"),
+    "BATCHRUN_LEASES_TOKEN",
 ]
 """The variables that have keys; `keep_secret` adds those that jobs name."""
 HEADERS = "ANTHROPIC_CUSTOM_HEADERS"

@@ -51,7 +51,7 @@ KEYS = {
 }
 """The tables in the order in which they refer to each other, with what names a row besides the number of the row. The
 primary key of the other tables names their rows."""
-LEFT_OUT = {"meta", "chain", "chain_end", "spending", "tag_spending"}
+LEFT_OUT = {"meta", "chain", "chain_end", "spending", "tag_spending", "lease_holder", "leases"}
 """What every ledger has of its own, and what follows from the attempts."""
 BEST_FIRST = {
     "runs": "started_at, state != 'finished'",
@@ -62,7 +62,7 @@ BEST_FIRST = {
     "batches": "state in ('prepared', 'submitted'), state = 'ended'",
     "learnt_limits": "learnt_at desc",
 }
-"""Which of two rows about the same is kept: the first. Runs and attempts get their numbers in the order of their time."""
+"""Which of two rows about the same is kept: the first. Runs and attempts are numbered in the order of their time."""
 REFERS = {
     "run_no": "runs", "request_no": "requests", "row_request_no": "requests", "attempt_no": "attempts",
     "after_attempt": "attempts", "batch_no": "batches", "price_no": "prices", "form_no": "answer_forms",

@@ -71,11 +71,16 @@ REFERS = {
 """The columns that are numbers of rows, and the tables of the rows."""
 SUMS = {"committed_nusd", "expected_nusd", "tokens"}
 """Columns of runs that triggers add up."""
-SETTLING = """
-update requests set attempt_no =
-    (select new from numbers where of = 'attempts' and shard = attempt_no >> 40 and old = attempt_no & 0xffffffffff)
-where attempt_no is not null
+SETTLED_BY = """
+insert into settled_by select request_id, shard, attempt_no from (ALL) where true order by BEST, shard
+on conflict do nothing
 """
+SETTLING = """
+update requests set attempt_no = (
+    select new from settled_by s join numbers n on of = 'attempts' and n.shard = s.shard and old = s.attempt_no
+    where s.request_id = requests.request_id)
+"""
+"""Attempts come after the requests that they settle, so a request gets its attempt late, from the row that was kept."""
 ROWS = """
 update documents set row_request_no = request_no, row_seq = seq
 where outcome is null and request_no in (select request_no from requests where outcome = 'succeeded')
@@ -98,9 +103,10 @@ def merge(shards: Sequence[Path], into: Path) -> None:
             run(f"attach ? as s{number}", (str(shard),))
         run("create temp table numbers (of, shard, old, new, primary key (of, shard, old)) without rowid")
         with ledger.transaction():
-            run("pragma defer_foreign_keys = on")
             for table in KEYS:
                 merge_table(ledger.connection, table, len(shards))
+            run("create temp table settled_by (request_id primary key, shard, attempt_no) without rowid")
+            run(SETTLED_BY.replace("ALL", of_all("requests", len(shards))).replace("BEST", BEST_FIRST["requests"]))
             run(SETTLING)
             run(ROWS)
             heads = " union all ".join(
@@ -115,7 +121,7 @@ def merge_table(connection: sqlite3.Connection, table: str, shards: int) -> None
     """Insert the rows of one table from every shard, and remember the new numbers of the rows."""
     number, columns = number_of(connection, table), list(columns_of(connection, table))
     kept = [column for column in columns if column != number]
-    rows = " union all ".join(f"select {shard} as shard, * from s{shard}.{table}" for shard in range(shards))
+    rows = of_all(table, shards)
     key = ", ".join(map(merged, KEYS[table].split(", ")))
     if number:
         connection.execute(f"create unique index one_row on {table} (json_array({KEYS[table]}))")  # null is a value too
@@ -124,20 +130,24 @@ def merge_table(connection: sqlite3.Connection, table: str, shards: int) -> None
         f" from ({rows}) t where true order by {BEST_FIRST.get(table, 'true')}, shard on conflict do nothing"
     )
     if number:
-        key, there = (f"json_array({names})" for names in (key, KEYS[table]))
         connection.execute(
-            f"insert into numbers select '{table}', t.shard, t.{number}, m.{number} from"
-            f" (select shard, {number}, {key} as same from ({rows}) t) t"
-            f" join (select {number}, {there} as same from main.{table}) m using (same)"
+            f"insert into numbers select '{table}', t.shard, t.old,"
+            f" (select {number} from main.{table} indexed by one_row where json_array({KEYS[table]}) = t.same)"
+            f" from (select shard, {number} as old, json_array({key}) as same from ({rows}) t limit -1) t"
         )
         connection.execute("drop index one_row")
 
 
+def of_all(table: str, shards: int) -> str:
+    """The query for the rows of a table in every shard, each with the number of its shard."""
+    return " union all ".join(f"select {shard} as shard, * from s{shard}.{table}" for shard in range(shards))
+
+
 def of(table: str, column: str) -> str:
-    """The expression for a column of a merged row. The attempt that settled a request is known later only."""
+    """The expression for a column of a merged row."""
     if table == "runs" and column in SUMS:
         return "0"
-    return "t.shard << 40 | t.attempt_no" if (table, column) == ("requests", "attempt_no") else merged(column)
+    return "null" if (table, column) == ("requests", "attempt_no") else merged(column)
 
 
 def merged(column: str) -> str:

@@ -398,14 +398,14 @@ def watched_rate_limiter(case: Case):
     in_front = 0.0
     admit = RateLimiter.admit
 
-    async def noted(self: RateLimiter, *, input_tokens: float, output_tokens: float):
+    async def noted(self: RateLimiter, *, input_tokens: float, output_tokens: float, ahead: bool = False):
         nonlocal in_front
         amount = {"requests": 1.0, "input_tokens": input_tokens, "output_tokens": output_tokens}[case.binding]
         in_front += amount
         clock, ahead = asyncio.get_running_loop().time, in_front
         began = clock()
         try:
-            return await admit(self, input_tokens=input_tokens, output_tokens=output_tokens)
+            return await admit(self, input_tokens=input_tokens, output_tokens=output_tokens, ahead=ahead)
         finally:
             in_front -= amount
             fair_s = ahead / (case.per_minute / 60 * (1 - case.others))

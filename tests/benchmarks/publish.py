@@ -48,8 +48,9 @@ def fill(folder, answers, size):
         run = ledger.connection.execute
         run("pragma synchronous = off")
         run(
-            "insert into runs values (1, 'r1', 'bench', 'j', 'f', 'm', 0, 'finished', 0, null, ?, ?, 1, 1, 1, 1, 0, 1,"
-            " 'h', 0, 1, 'stream', null, null, null, 0)",
+            "insert into runs (run_no, run_id, job, job_path, fingerprint, model, simulated, state, documents, to_send,"
+            " cap_nusd, estimate_nusd, estimate_low_nusd, estimate_high_nusd, pid, host, started_at)"
+            " values (1, 'r1', 'bench', 'j', 'f', 'm', 0, 'finished', ?, ?, 1, 1, 1, 1, 1, 'h', 0)",
             (answers, answers),
         )
         for begin in range(0, answers, 1000):

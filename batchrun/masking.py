@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import re
 from dataclasses import replace
 from functools import cache
@@ -15,10 +16,13 @@ Told = TypeVar("Told", Failure, Reply)
 KEYS = [
     *("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_AWS_API_KEY", "ANTHROPIC_FOUNDRY_API_KEY"),
     *("AWS_BEARER_TOKEN_BEDROCK", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENAI_API_KEY"),
+    "BATCHRUN_LEASES_TOKEN",
 ]
 """The variables that have keys; `keep_secret` adds those that jobs name."""
 HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
 URLS = ("ANTHROPIC_BASE_URL", *(f"{name}_PROXY" for name in ("HTTP", "HTTPS", "ALL")))
+AMAZON_LOGGERS = ("botocore.auth", "botocore.endpoint", "botocore.hooks", "botocore.parsers")
+"""The loggers that tell headers, with the session token, and answers, with the credentials of a role or a sign-in."""
 SHORTEST = 8
 """Shorter values, such as a region or a number, are no secrets, and would be found in the middle of ordinary words."""
 MASK = "***"
@@ -73,6 +77,16 @@ def _current_secrets(*, headers: bool) -> list[str]:
     """List the secrets that the environment has now."""
     names = (*KEYS, *URLS, *(name.lower() for name in URLS), *((HEADERS,) if headers else ()))
     return _secrets(tuple((name, value) for name in names if (value := environ.get(name)) is not None))
+
+
+def never_told(*loggers: str) -> None:
+    """Keep loggers from telling what they tell of credentials, whatever level somebody gives them, before or after."""
+    for logger in loggers:
+        logging.getLogger(logger).addFilter(_is_harmless)
+
+
+def _is_harmless(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
 
 
 @cache

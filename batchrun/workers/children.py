@@ -6,12 +6,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
 
+from batchrun.documents import Unfit, unguarded
+from batchrun.documents.buckets import fetched
+from batchrun.errors import BatchrunError
 from batchrun.masking import without_keys
 from batchrun.workers.limits import Limits
 from batchrun.workers.pool import Pool, WorkerDied
@@ -44,9 +47,12 @@ class Child:
             connection.send_bytes(message)
             while True:
                 word, value = connection.recv()
-                if word != "reading":
+                if word == "fetch":
+                    connection.send(_contents(value))
+                elif word == "reading":
+                    reading = value
+                else:
                     break
-                reading = value
         except (EOFError, OSError):
             signal_no = max(0, -self.stop())
             raise WorkerDied(reading, signal_no, self._limits.ending(signal_no)) from None
@@ -82,6 +88,14 @@ class Child:
             )
             self._connection = Connection(ours.detach())
         return self._connection
+
+
+def _contents(addresses: Sequence[str]) -> list[bytes | Unfit] | BatchrunError:
+    """Read files in buckets for a child, which has no credentials."""
+    try:
+        return list(fetched(addresses, unguarded))
+    except BatchrunError as error:
+        return error
 
 
 class Children(Pool):

@@ -3,10 +3,11 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchrun.answers.turns import Mending
 from batchrun.budget.caps import Cap, Caps, Of, Origin, Per, merged
@@ -46,6 +47,9 @@ from batchrun.workers.open_pool import greeter, open_pool
 from batchrun.workers.pool import Pool
 from batchrun.workflow.job_models import models_of, prices_of, utc_today
 from batchrun.workflow.recovery import locked_ledger, recover_others, second_file
+
+if TYPE_CHECKING:
+    from batchrun.leases.client import Leases
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,21 @@ class OpenJob(OpenStore):
         """The rate limits of the job's own model."""
         return self.chain.models[0].limits
 
+    @property
+    def leases(self) -> "Leases | None":
+        """Who grants parts of the caps that several hosts share. None if nobody does, or if the run is simulated."""
+        named = os.environ.get("BATCHRUN_LEASES", self.job.project.budget.leases)
+        if named is None or self.simulated:
+            return None
+        from batchrun.leases.client import leases_at  # which few jobs need
+
+        return leases_at(named, os.environ)
+
+    def caps(self, options: "SubmitOptions") -> Caps:
+        """Merge the caps of a run, with those that several hosts share. Raises LeasesUnreachable and UsageProblem."""
+        leases = self.leases
+        return caps_of(self.job, options, leases.caps() if leases else ())
+
     def planner(self, options: "SubmitOptions | None" = None) -> Planner:
         """Make a planner for this job. What the command says counts before what the job file says."""
         options, spec = options or SubmitOptions(), self.job.spec
@@ -155,7 +174,7 @@ class OpenJob(OpenStore):
             self.source,
             self.ledger,
             self.chain,
-            caps_of(self.job, options),
+            self.caps(options),
             options.route or (spec.run.route if "route" in spec.run.model_fields_set else None),
             options.deadline_s or spec.run.deadline_s,
             exact=options.exact,
@@ -239,7 +258,7 @@ class SubmitOptions:
         return batch.model_copy(update={name: getattr(batch, name) / self.speed for name in intervals})
 
 
-def caps_of(job: JobFile, options: SubmitOptions) -> Caps:
+def caps_of(job: JobFile, options: SubmitOptions, shared: Iterable[Cap] = ()) -> Caps:
     """Merge the caps of a run: of each kind, the lowest one counts. Raises UsageProblem for a wrong environment."""
     budget = job.spec.budget
     caps = [Cap(Per.RUN, budget.max_cost_nusd, "budget.max_cost_usd", Origin.JOB)]
@@ -249,7 +268,7 @@ def caps_of(job: JobFile, options: SubmitOptions) -> Caps:
         caps.append(Cap(Per.DOCUMENT, limit, "budget.max_cost_per_document_usd", Origin.JOB))
     if budget.max_tokens is not None:
         caps.append(Cap(Per.RUN, budget.max_tokens, "budget.max_tokens", Origin.JOB, of=Of.TOKENS))
-    caps += [*project_caps(job.project.budget), *operator_caps(os.environ)]
+    caps += [*project_caps(job.project.budget), *operator_caps(os.environ), *shared]
     return merged(caps, soft=budget.cutoff == "soft", partial=budget.partial or options.partial)
 
 

@@ -180,6 +180,18 @@ CASES = {
     "no source type": ('type = "files"\n', "", [
         ("3:1", "`source`: a source needs a `type`", 'type = "files", type = "table" or type = "duckdb"'),
     ]),
+    "files at a web address": ('include = ["*.txt"]', 'include = ["*.txt", "https://x.org/a.txt"]', [
+        ("5:11", "`source.include`: an address that names no files in a bucket",
+         "write s3://bucket/folder/** or gs://bucket/folder/**"),
+    ]),
+    "files in a bucket with a key": ('include = ["*.txt"]', 'include = ["s3://b-1/a?s3_secret_access_key=AbC"]', [
+        ("5:11", "`source.include`: an address that names no files in a bucket",
+         "write s3://bucket/folder/** or gs://bucket/folder/**"),
+    ]),
+    "exclude where nothing is included": ('include = ["*.txt"]', 'include = ["s3://b-1/**"]\nexclude = ["drafts/**"]', [
+        ("6:11", '`source.exclude`: "drafts/**" leaves nothing out, because include looks elsewhere',
+         'in a bucket, write the whole address, such as "s3://bucket/**/drafts"'),
+    ]),
     "table without a path": ('type = "files"\ninclude = ["*.txt"]', 'type = "table"\nid = "n"\nsheet = ""', [
         ("3:1", "missing key `path` in [source]", 'such as `path = "tickets/*.csv"`'),
         ("6:9", '`source.sheet`: input should be some text, got ""', None),

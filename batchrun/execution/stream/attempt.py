@@ -47,7 +47,7 @@ class Attempts:
         self._context = context
         self._halt = context.halt
         self._chain = setup.chain
-        self._caps = setup.caps
+        self._caps, self._leases = setup.caps, setup.leases
         self._form = setup.form
         self._channels = channels
         self._provider = provider
@@ -147,6 +147,8 @@ class Attempts:
                 with channel.sending() as sent_at:
                     await self._send(Attempt(pending, channel, request, charge, reserved, sent_at))
                 return True
+        if isinstance(reserved, CapExceeded) and await self._leased_more(reserved, pending, channel):
+            return False
         if isinstance(reserved, CapExceeded) and reserved.open_attempts:
             began = channel.clock()
             await settled.wait()
@@ -158,6 +160,13 @@ class Attempts:
         if isinstance(reserved, CapExceeded):
             await self._leave_pending(pending, channel, reserved, self._amount(pending, channel))
         return True
+
+    async def _leased_more(self, refused: CapExceeded, pending: PendingRequest, channel: ModelChannel) -> bool:
+        """Whether a lease service has granted enough of the cap that refused a request."""
+        if refused.cap.left is None or self._leases is None:
+            return False
+        write, amount = self._context.writer.write, self._amount(pending, channel)
+        return await self._leases.more(write, self._caps, channel.model, amount)
 
     async def _leave_pending(
         self, pending: PendingRequest, channel: ModelChannel, refused: CapExceeded, amount: Amount

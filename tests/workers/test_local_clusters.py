@@ -73,7 +73,7 @@ def test_a_cluster_reads_and_tells_who_dies(local: Local, tmp_path: Path, capfd:
     ("greeting", "words"),
     [
         ((versions(), (__file__ + " of another", 1, 1), ""), "does not see the documents: .* No such file"),
-        ((versions(), (__file__, 1, 1), ""), "is another file there"),
+        ((versions(), (__file__, 1, 1), ""), "another file is there"),
         (((versions()[0], ("batchrun", "9.9"), *versions()[2:]), SEEN, ""), "has another batchrun: .*has 9.9"),
         (((("Python", "2.7"), *versions()[1:]), SEEN, ""), "has another Python: .*has 2.7"),
     ],

@@ -1,4 +1,5 @@
-"""What a person types all day is instant: help, version and completion load nothing heavy."""
+"""What a person types all day is instant: help, version and completion load nothing heavy, nor does a submit that has
+nothing to send load any client of an API."""
 
 import json
 import os
@@ -7,6 +8,10 @@ import sys
 from typing import Any
 
 import pytest
+from command_line import KEY, submitted
+from trial_project import TrialProject
+
+from batchrun.cli import run
 
 pytestmark = pytest.mark.slow
 
@@ -54,3 +59,16 @@ def test_light_commands_are_instant(case: str) -> None:
     assert expected in result["out"]
     assert not HEAVY & set(result["loaded"])
     assert result["cpu_s"] < MOST_CPU_S
+
+
+def test_a_submit_with_nothing_to_send_loads_no_client(project: TrialProject) -> None:
+    project.document("a.txt", "A")
+    job = str(project.root / "jobs" / "trial.toml")
+    assert submitted(project.root) == run(["submit", "-q", job, "--simulate"]) == 0
+
+    for option in ([], ["--simulate"]):
+        result = told("submit", job, *option, ANTHROPIC_API_KEY=KEY, ANTHROPIC_BASE_URL="http://127.0.0.1:1")
+
+        assert "nothing to send" in result["out"]
+        assert "duckdb" in result["loaded"]
+        assert not {"anthropic", "openai", "aiohttp", "httpx2", "jsonschema", "tenacity"} & set(result["loaded"])

@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-from jsonschema.exceptions import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from batchrun.answers.json_text import cut, shown
 from batchrun.answers.values import NULL
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 _SHOWN_PROBLEMS = 3
 _MOST_OF_A_FIELD = 3
@@ -48,7 +49,7 @@ _RULES = {
 }
 
 
-def of_error(error: ValidationError) -> Iterator[FieldProblem]:
+def of_error(error: "ValidationError") -> Iterator[FieldProblem]:
     """Say in few words what is wrong, with the place first."""
     value: Any = error.instance
     rule: Any = error.validator_value

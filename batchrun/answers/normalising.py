@@ -5,12 +5,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from batchrun.answers import spellings
 from batchrun.answers.field_problems import path_of
 from batchrun.answers.json_text import UnusableError
-from batchrun.answers.values import FORMATS, Schema, is_number, may_be_null, plain, same_word, uniform, without_null
+from batchrun.answers.values import Schema, checker, is_number, may_be_null, plain, same_word, uniform, without_null
 
 Steps = tuple[str | int, ...]
 
@@ -127,7 +125,7 @@ class Normaliser:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._validator = Draft202012Validator(schema, format_checker=FORMATS)
+        self._validator = checker(schema)
         self._inner: dict[int, Any] = {}
         """The validators of the schemas inside, by the `id` of the schema: making one takes longer than using one."""
 

@@ -4,21 +4,21 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import islice
-from typing import Any
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
-from jsonschema.validators import extend
+from typing import TYPE_CHECKING, Any
 
 from batchrun.answers.field_problems import FieldProblem, first_of_each, no_field, of_error, reason
 from batchrun.answers.form import AnswerForm
 from batchrun.answers.json_text import UnusableError, parsed, shown, without_stray_marks
 from batchrun.answers.modes import MODES, is_complete
 from batchrun.answers.normalising import Normalised, Normaliser
-from batchrun.answers.values import FORMATS, NULL, plain, uniform
+from batchrun.answers.values import NULL, checker, formats, plain, uniform
 from batchrun.outcome import Outcome
 from batchrun.reply import Reply
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
 _MODES_WITHOUT_JSON = {"xml", "text"}
 _MOST_ERRORS = 1_000
@@ -27,8 +27,10 @@ _MOST_UNKNOWN = 20
 """So many names that are no fields are named where they are dropped."""
 
 
-def _any_of(validator: Any, kinds: Sequence[Any], value: Any, _: Mapping[str, Any]) -> Iterator[ValidationError]:
+def _any_of(validator: Any, kinds: Sequence[Any], value: Any, _: Mapping[str, Any]) -> "Iterator[ValidationError]":
     """Hold a value against several schemas as `anyOf` does, but look at no more errors than are told."""
+    from jsonschema.exceptions import ValidationError
+
     context: list[ValidationError] = []
     for number, kind in enumerate(kinds):
         errors = list(islice(validator.descend(value, kind, schema_path=number), _MOST_ERRORS))
@@ -38,7 +40,12 @@ def _any_of(validator: Any, kinds: Sequence[Any], value: Any, _: Mapping[str, An
     yield ValidationError("fits none of the schemas", context=context)
 
 
-_VALIDATOR = extend(Draft202012Validator, {"anyOf": _any_of})  # type: ignore[no-untyped-call]  # the stubs have no types
+@cache
+def _bounded_validator() -> Any:
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import extend
+
+    return extend(Draft202012Validator, {"anyOf": _any_of})  # type: ignore[no-untyped-call]  # the stubs have no types
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,7 @@ class Judge:
     def __init__(self, form: AnswerForm) -> None:
         self._form = form
         self._fields: Mapping[str, Any] = form.full_schema.get("properties", {})
-        self._validator = _VALIDATOR(form.full_schema, format_checker=FORMATS)
+        self._validator = _bounded_validator()(form.full_schema, format_checker=formats())
         unseen = dict.fromkeys(self._fields, True)
         self._of_whole = self._validator.evolve(schema={**form.full_schema, "properties": unseen})
         """Says of an object which fields there are, and nothing of their values."""
@@ -136,7 +143,7 @@ class Judge:
         problems = (problem for error in self._errors(value) for problem in of_error(error))
         return _Checked(value, misfits, [problem for problem in problems if problem.field not in known])
 
-    def _errors(self, value: Any) -> Iterator[ValidationError]:
+    def _errors(self, value: Any) -> "Iterator[ValidationError]":
         """Yield what the schema says against a value: of each field, and of the whole, a bounded number of errors."""
         if isinstance(value, dict):
             for name, schema in self._fields.items():
@@ -193,13 +200,12 @@ def value_problems(value: Any, schema: Mapping[str, Any]) -> list[tuple[tuple[st
         uniform(parsed(json.dumps(value)), schema)
     except UnusableError as problem:
         return [((), str(problem))]
-    validator = Draft202012Validator(schema, format_checker=FORMATS)
-    causes = [cause for error in validator.iter_errors(value) for cause in _causes(error)]
+    causes = [cause for error in checker(schema).iter_errors(value) for cause in _causes(error)]
     found = [(tuple(cause.absolute_path), problem.said) for cause in causes for problem in of_error(cause)]
     return list(dict.fromkeys(found))
 
 
-def _causes(error: ValidationError) -> Iterator[ValidationError]:
+def _causes(error: "ValidationError") -> "Iterator[ValidationError]":
     """Look into a type that may be null for what is wrong with a value that is not null."""
     if error.validator != "anyOf":
         yield error

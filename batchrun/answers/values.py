@@ -4,11 +4,13 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
-
-from jsonschema import FormatChecker
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from batchrun.answers.json_text import UnusableError, cut
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator, FormatChecker
 
 Schema = Mapping[str, Any]
 
@@ -126,7 +128,19 @@ def _is_day(text: str) -> bool:
     return True
 
 
-FORMATS = FormatChecker(formats=())
-"""The formats of texts that replies are held against."""
-FORMATS.checks("date")(lambda value: not isinstance(value, str) or _is_day(value))
-FORMATS.checks("date-time")(lambda value: not isinstance(value, str) or _utc(value) is not None)
+@cache
+def formats() -> "FormatChecker":
+    """Return the formats of texts that replies are held against."""
+    from jsonschema import FormatChecker
+
+    known = FormatChecker(formats=())
+    known.checks("date")(lambda value: not isinstance(value, str) or _is_day(value))
+    known.checks("date-time")(lambda value: not isinstance(value, str) or _utc(value) is not None)
+    return known
+
+
+def checker(schema: Schema) -> "Draft202012Validator":
+    """Make what holds values against a schema."""
+    from jsonschema import Draft202012Validator
+
+    return Draft202012Validator(schema, format_checker=formats())

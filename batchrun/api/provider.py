@@ -1,8 +1,8 @@
 """Whom a run asks: the providers of its job, or a simulator that lives as long as the run."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from contextlib import ExitStack, contextmanager
+from functools import cache
 
 from batchrun.catalog.provider_prices import row_name
 from batchrun.job.providers import Providers
@@ -17,12 +17,17 @@ def provider(
     """Yield the providers of a job, or without any key a simulator in the place of all of them.
 
     The simulator behaves as the profile says, at so many times its speed. `models` are the engine names of the job's
-    models.
+    models. Nothing is imported or started until somebody is asked: the client of the API takes half a second to import.
     """
     if profile is None:
         yield RoutingFactory(providers, tuple(models))
         return
-    from batchrun.simulator.http.server import running_simulator
+    with ExitStack() as running:
 
-    with running_simulator(profile, speed=speed) as base_url:
-        yield RoutingFactory(providers, tuple(models), partial(factory_of, simulator=base_url), row_name)
+        @cache
+        def address() -> str:
+            from batchrun.simulator.http.server import running_simulator
+
+            return running.enter_context(running_simulator(profile, speed=speed))
+
+        yield RoutingFactory(providers, tuple(models), lambda section: factory_of(section, address()), row_name)

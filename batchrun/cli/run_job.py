@@ -13,6 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from batchrun.api.provider import provider
 from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.cli.interrupts import halting_on_signals, run_async
 from batchrun.cli.next_command import as_called, typed_command
@@ -43,8 +44,9 @@ from batchrun.escaping import escape_control
 from batchrun.events import Event, RunStarted, Tick
 from batchrun.execution.run import ProviderFactory
 from batchrun.integrations.observers import observers_of
-from batchrun.job.provider_sections import ANTHROPIC
+from batchrun.job.provider_sections import ANTHROPIC, ProviderSection
 from batchrun.planning.selection import Selection
+from batchrun.providers.factories import Factory
 from batchrun.report.report_file import report_files
 from batchrun.report.summary_json import calibration_as_json, summary_fields
 from batchrun.store.ledger.cascade_calibrations import CascadeCalibration
@@ -303,19 +305,24 @@ def notes_of(plan: Plan, opened: OpenJob) -> Iterator[str]:
 def provider_of(
     profile: str | None, opened: OpenStore, models: Sequence[str], *, speed: float, terminal: Terminal
 ) -> Iterator[ProviderFactory]:
-    """Yield the providers of a command, and say where requests go unless that is where everybody's go."""
-    gc.disable()  # the import makes 160,000 objects that stay: every collection would visit these objects in vain
-    from batchrun.api.provider import provider
+    """Yield the providers of a command, which say where requests go unless that is where everybody's go."""
 
-    gc.freeze()
-    gc.enable()
-    with provider(profile, opened.providers, models, speed=speed) as factory:
+    def make(section: ProviderSection) -> Factory:
+        gc.disable()  # the import makes 160,000 objects that stay: every collection would visit these objects in vain
+        try:
+            return factory.make_factory(section)
+        finally:
+            gc.freeze()
+            gc.enable()
+
+    def met(name: str, made: Factory) -> None:
+        if profile is not None or terminal.quiet or terminal.json:
+            return
         with contextlib.suppress(EnvironmentProblem):  # there is no key, which matters if something is to be sent
-            is_quiet = profile is not None or terminal.quiet or terminal.json
-            for name, endpoint in {} if is_quiet else factory.endpoints().items():
-                if endpoint.is_default:
-                    continue
-                whose = "" if name == ANTHROPIC else f" of {name}"
+            endpoint, whose = made.endpoint(), "" if name == ANTHROPIC else f" of {name}"
+            if not endpoint.is_default:
                 with tqdm.external_write_mode(sys.stderr):  # beside the words that a bar has before the run
                     terminal.say(f"requests{whose} go to {endpoint.words}")
-        yield factory
+
+    with provider(profile, opened.providers, models, speed=speed) as factory:
+        yield replace(factory, make_factory=make, met=met)

@@ -83,5 +83,5 @@ def _read_vocabulary() -> bytes:
 
 
 def _ranks(table: bytes) -> dict[bytes, int]:
-    words = table.split()
-    return dict(zip(map(binascii.a2b_base64, words[::2]), map(int, words[1::2]), strict=True))
+    """Read the lines of the table: a token in base64, and its rank, which is the number of the line."""
+    return {binascii.a2b_base64(word): rank for rank, word in enumerate(table.split()[::2])}

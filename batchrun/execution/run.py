@@ -4,14 +4,10 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from batchrun.errors import BatchrunError
 from batchrun.events import Event, Listener
-from batchrun.execution.assembly import batch_executor, stream_executor
-from batchrun.execution.batch.cascade import BatchCascade
-from batchrun.execution.batch.executor import Ending
-from batchrun.execution.batch.uploads import Uploader
 from batchrun.execution.halt import Halt
 from batchrun.execution.output_sync import publishing
 from batchrun.execution.run_context import RunContext, RunKey, Sending
@@ -23,6 +19,9 @@ from batchrun.store.ledger.batches import Batches
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.publish import Output
 from batchrun.strategy.routes import Route
+
+if TYPE_CHECKING:
+    from batchrun.execution.batch.executor import Ending
 
 
 class ProviderFactory(CounterFactory, Protocol):
@@ -109,6 +108,9 @@ async def answer_documents(context: RunContext, setup: SendSetup | None, provide
 
     Returns whether nothing is waited for any more.
     """
+    from batchrun.execution.batch.cascade import BatchCascade
+    from batchrun.execution.batch.executor import Ending
+
     if setup and setup.route is Route.STREAM:
         await stream(context, setup, provider)
         # An earlier submit may have put documents into batches: those documents are not streamed meanwhile.
@@ -128,6 +130,8 @@ async def stream(context: RunContext, setup: SendSetup, provider: ProviderFactor
     """Stream the pending documents, unless the run has halted."""
     if context.halt.reason:
         return
+    from batchrun.execution.assembly import stream_executor
+
     connections = setup.concurrency * len(setup.chain.models)
     client = provider.make(concurrency=connections, timeout_s=context.retry.timeout_s)
     try:
@@ -136,8 +140,12 @@ async def stream(context: RunContext, setup: SendSetup, provider: ProviderFactor
         await client.close()
 
 
-async def take_care_of_batches(context: RunContext, setup: SendSetup | None, provider: ProviderFactory) -> Ending:
+async def take_care_of_batches(context: RunContext, setup: SendSetup | None, provider: ProviderFactory) -> "Ending":
     """Bring open batches to their ends, and create new ones if that is the route, unless the run has halted."""
+    from batchrun.execution.assembly import batch_executor
+    from batchrun.execution.batch.executor import Ending
+    from batchrun.execution.batch.uploads import Uploader
+
     if context.halt.reason:
         return Ending.UNFINISHED
     client = provider.make_batches(timeout_s=context.retry.timeout_s)

@@ -1,11 +1,13 @@
 """What makes the clients of one provider, by its type; a provider's SDK is imported when a job asks that provider."""
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from batchrun.job.provider_sections import ProviderSection
 from batchrun.providers import BatchProvider, FileStore, ModelDirectory, Provider, TokenCounter
-from batchrun.providers.anthropic.endpoint import Endpoint
 from batchrun.providers.clouds.settings import missing_extra
+
+if TYPE_CHECKING:
+    from batchrun.providers.anthropic.endpoint import Endpoint
 
 
 class Factory(Protocol):
@@ -14,7 +16,7 @@ class Factory(Protocol):
     def check(self) -> None:
         """Raise UsageProblem for an unusable address, EnvironmentProblem where a credential or an extra is missing."""
 
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> "Endpoint":
         """Return where requests go. Raises UsageProblem when the address or the proxy cannot be used."""
         ...
 

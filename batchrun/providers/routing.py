@@ -1,7 +1,7 @@
 """The ports over all providers of a job: a request goes to the provider that the name of its model says."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
@@ -11,7 +11,6 @@ from batchrun.catalog.lifecycle import ModelLife
 from batchrun.job.provider_sections import ANTHROPIC, ProviderSection
 from batchrun.job.providers import Providers, engine_name
 from batchrun.providers import BatchProvider, Connected, FileStore, ModelDirectory, Provider, TokenCounter
-from batchrun.providers.anthropic.endpoint import Endpoint
 from batchrun.providers.anthropic.wire import at_provider, batch_around
 from batchrun.providers.capabilities import capabilities_of
 from batchrun.providers.factories import Factory, factory_of
@@ -31,6 +30,8 @@ class RoutingFactory:
     make_factory: Callable[[ProviderSection], Factory] = factory_of
     name_there: Callable[[str, ProviderSection], str] = lambda there, _: there
     """Returns what a model is called by the clients that are made, from the model's name at the provider."""
+    met: Callable[[str, Factory], None] = lambda *_: None
+    """Hears of each provider before the provider is asked for the first time."""
     _factories: dict[str, Factory] = field(default_factory=dict)
 
     @property
@@ -47,16 +48,13 @@ class RoutingFactory:
         """Return what makes the clients of a provider. Raises EnvironmentProblem if an extra is missing."""
         if name not in self._factories:
             self._factories[name] = self.make_factory(self.providers.section(name))
+            self.met(name, self._factories[name])
         return self._factories[name]
 
     def check(self) -> None:
         """Raise UsageProblem or EnvironmentProblem when one of the job's providers cannot be asked."""
         for name in self.names:
             self.factory(name).check()
-
-    def endpoints(self) -> Mapping[str, Endpoint]:
-        """Return where requests go, by the names of the job's providers."""
-        return {name: self.factory(name).endpoint() for name in self.names}
 
     def make(self, *, concurrency: int, timeout_s: float) -> Provider:
         """Make the client of streaming inside the running loop."""

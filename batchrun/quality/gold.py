@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-
 from batchrun.answers.json_text import UnusableError, parsed
 from batchrun.answers.normalising import Normaliser
 from batchrun.answers.validation import value_problems
-from batchrun.answers.values import FORMATS, NULL, uniform, without_null
+from batchrun.answers.values import NULL, checker, uniform, without_null
 from batchrun.documents.duckdb import LOCKED_DOWN
 from batchrun.documents.path_escaping import shown
 from batchrun.documents.tables import TableFile
@@ -173,7 +171,7 @@ class LabelReader:
         self._is_nested = isinstance(field, ArrayField | ObjectField)
         self._schema: Schema = {"anyOf": [without_null(field_schema(field, full=True)), NULL]}
         self._normaliser = Normaliser(self._schema)
-        self._validator = Draft202012Validator(self._schema, format_checker=FORMATS)
+        self._validator = checker(self._schema)
 
     def read(self, value: Any) -> tuple[Any, str | None]:
         """Return a label, and what is wrong with the label: None if an answer can equal it.

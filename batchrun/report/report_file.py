@@ -5,16 +5,19 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchrun.errors import UsageProblem
 from batchrun.events import Event, RunStarted
 from batchrun.file_system import replace_file
-from batchrun.report.formats import ReportFormat, format_of, report_parts, wanted_of
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.paths import simulated_twin
 from batchrun.workflow.observer import Observer, reason
 from batchrun.workflow.open_job import OpenJob
 from batchrun.workflow.summary import Summary
+
+if TYPE_CHECKING:
+    from batchrun.report.formats import ReportFormat
 
 EVERY_S = 15
 """How often a live report is written, and loads itself again."""
@@ -27,7 +30,7 @@ REST = 15
 class Target:
     """A file, and what is written into the file."""
 
-    kind: ReportFormat
+    kind: "ReportFormat"
     path: Path | None = None
     """The path is None for the file that [report] names."""
     is_live: bool = False
@@ -81,6 +84,8 @@ class ReportFile(Observer):
 
     def _write(self, ledger: Ledger, run_id: str, *, refresh_s: int | None = None) -> Path:
         """Write the report, and return its path. Raises EnvironmentProblem."""
+        from batchrun.report.formats import report_parts, wanted_of
+
         (run_no,) = ledger.connection.execute("select run_no from runs where run_id = ?", (run_id,)).fetchone()
         job, path = self._opened.job, self._path(run_id)
         wanted = wanted_of(job.spec.report, job.path, reads=refresh_s is None)
@@ -110,10 +115,13 @@ def report_files(
         raise UsageProblem(
             "--live needs a report to write.", hint="add --report FILE, or [report] html to the job file"
         )
-    if report and format_of(report) != "html":
-        raise UsageProblem(
-            f"--report writes a page, and {report.name} is no name of a page.",
-            hint="name it with .html; for other formats: batchrun report -o FILE",
-        )
+    if report:
+        from batchrun.report.formats import format_of
+
+        if format_of(report) != "html":
+            raise UsageProblem(
+                f"--report writes a page, and {report.name} is no name of a page.",
+                hint="name it with .html; for other formats: batchrun report -o FILE",
+            )
     page = [Target(kind="html", path=report, is_live=is_live)] if is_wanted else []
     return page + ([Target(kind="junit", path=junit)] if junit else [])

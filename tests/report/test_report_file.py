@@ -14,7 +14,6 @@ from batchrun.errors import EnvironmentProblem
 from batchrun.events import RunStarted
 from batchrun.file_system import replace_file
 from batchrun.integrations.observers import observers_of
-from batchrun.report import report_file
 from batchrun.report.report_file import ReportFile, Target, report_files
 from batchrun.workflow.open_job import open_job
 from batchrun.workflow.summary import Summary
@@ -146,7 +145,7 @@ def test_a_live_report_that_fails_is_told_once_and_ends(
     project: TrialProject, ran: Summary, live: tuple[ReportFile, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, said = live
-    monkeypatch.setattr(report_file, "report_parts", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("batchrun.report.formats.report_parts", lambda *_, **__: 1 / 0)
 
     file.heard(started(ran))
     assert file._thread is not None

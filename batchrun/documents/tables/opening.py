@@ -16,7 +16,6 @@ from batchrun.documents.tables.csv_rows import csv_rows
 from batchrun.documents.tables.json_rows import json_rows
 from batchrun.documents.tables.locked_duckdb import locked_to, quoted, unreachable
 from batchrun.documents.tables.parquet import parquet_table
-from batchrun.documents.tables.sheets import sheet_lines
 from batchrun.documents.tables.text_table import RowFormat, TextTable
 from batchrun.file_system import FILE_FAULTS, other_kind, tried
 from batchrun.job.table_names import is_remote
@@ -68,6 +67,8 @@ def remote_files(pattern: str, file: TableFile) -> list[str]:
 def _sheet(file: TableFile) -> Table:
     if is_remote(file.path):
         raise file.problem("a workbook is read from disk alone", hint="download the file, and name the copy")
+    from batchrun.documents.tables.sheets import sheet_lines
+
     number, lines = sheet_lines(file)
 
     def opener() -> BinaryIO:

@@ -32,7 +32,7 @@ from batchrun.planning.gone_documents import GoneDocuments
 from batchrun.planning.ledger_lookups import known_max_tokens
 from batchrun.planning.merging import Merger
 from batchrun.planning.paid_before import PaidBefore
-from batchrun.planning.plan_numbers import numbered
+from batchrun.planning.plan_numbers import numbers
 from batchrun.planning.plan_table import PlannedDocuments
 from batchrun.planning.request_builder import RequestBuilder, size_limit, window_limit
 from batchrun.planning.request_template import RequestTemplate
@@ -193,7 +193,8 @@ class Planner:
         classifier = self._classifier
         for shard, page in self.workers.weigh(self._shards(selection)):
             self._in_source += page.seen
-            self.planned.add(classifier.rows(list(numbered(shard, page)), selection))
+            for columns in classifier.columns(numbers(shard, page), page, selection):
+                self.planned.add_columns(columns)
             self.planning("reading", self._in_source)
         if twice := self.planned.finish():
             shown = ", ".join(map(escape_control, sorted(twice)[:10]))

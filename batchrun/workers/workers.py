@@ -1,5 +1,7 @@
 """Reading in this process while that is safe and quick, else in child processes: the result is the same."""
 
+import contextlib
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -51,8 +53,14 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
         """Read shards, each given with whether its documents are counted. Pages come in any order."""
         under_way: dict[Future[Page_co], tuple[Shard, bool]] = {}
         seen_bytes = 0
-        for shard, counts in shards:
+        listed = iter(shards)
+        ahead = list[tuple[Shard, bool]]()  # what is large is not begun by this process
+        for shard, counts in listed:
             seen_bytes += shard.size
+            ahead.append((shard, counts))
+            if self._pays(seen_bytes):
+                break
+        for shard, counts in itertools.chain(ahead, listed):
             inline = None if self._pays(seen_bytes) else self._inline(shard, counts=counts)
             if inline is not None:
                 yield shard, inline
@@ -65,10 +73,9 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
 
     def prepare(self, wanted: Sequence[Wanted_contra]) -> Sequence[Prepared_co]:
         """Read some documents again. The call blocks."""
-        try:
-            return self.weigher.prepare(wanted, refuse)
-        except NeedsChild:
-            pass
+        if not (self.parallel and self.children.started):
+            with contextlib.suppress(NeedsChild):
+                return self.weigher.prepare(wanted, refuse)
         while True:
             try:
                 sent = self.children.submit(self.weigher.prepare, wanted, given_up=self._given_up)

@@ -79,6 +79,7 @@ INDEXES = """
 create unique index planned_id on planned (doc_id);
 create index planned_request on planned (request_id);
 create index planned_whole on planned (whole) where whole is not null;
+create index planned_choices on planned (choices) where choices is not null;
 """
 """Made when all rows are there: to keep an index in order takes twice as long as to add rows."""
 
@@ -266,9 +267,10 @@ class PlannedDocuments:
     def mark_identical(self) -> None:
         """Let only the first of the chosen documents that make the same request send it."""
         self._connection.execute(
-            f"update planned set kind = ? where chosen and kind in ({SENT}) and exists ("
-            " select 1 from planned first where first.request_id = planned.request_id and first.chosen"
-            " and first.planned_no < planned.planned_no)",
+            f"update planned set kind = ? where chosen and kind in ({SENT}) and request_id in ("
+            "  select request_id from planned where request_id is not null group by 1 having count(*) > 1)"
+            " and exists (select 1 from planned first where first.request_id = planned.request_id and first.chosen"
+            "  and first.planned_no < planned.planned_no)",
             (Kind.IDENTICAL,),
         )
 
@@ -306,9 +308,10 @@ class PlannedDocuments:
 
     def digest(self) -> str:
         """Hash the ids of the documents to send, and the ids of their requests."""
-        found = hashlib.sha256()
-        for row in self._connection.execute("select doc_id, request_id from to_send order by doc_id"):
-            found.update(json.dumps(row).encode("utf-8"))
+        found, quoted = hashlib.sha256(), json.encoder.encode_basestring_ascii
+        rows = self._connection.execute("select doc_id, request_id from to_send order by +doc_id")  # read in their order
+        while some := rows.fetchmany(1_000):
+            found.update("".join([f"[{quoted(doc_id)}, {quoted(request_id)}]" for doc_id, request_id in some]).encode())
         return found.hexdigest()
 
     def asked(self) -> dict[str, str]:

@@ -148,7 +148,12 @@ class PlannedTokens:
 
     def choices(self, which: Which = Which.TO_SEND) -> list[str | None]:
         """List the different choices of fields that documents are asked for; None stands for all fields."""
-        rows = self._connection.execute(f"select distinct choices from {CHOSEN[which]} order by 1", {"job": self._job})
+        # Two questions: to the first row without, and to an index of the rows with a choice.
+        rows = self._connection.execute(
+            f"select null where exists (select 1 from {CHOSEN[which]} where choices is null)"
+            f" union all select * from (select distinct choices from {CHOSEN[which]} where choices is not null order by 1)",
+            {"job": self._job},
+        )
         return [choices for (choices,) in rows]
 
     def turns(self) -> int:

@@ -286,6 +286,10 @@ class PlannedDocuments:
         kept = f"select planned_no from {those} order by planned_no limit ?"
         self._connection.execute(f"update planned set chosen = 0 where planned_no not in ({kept})", (count,))
 
+    def sends(self) -> bool:
+        """Whether any document is to be sent."""
+        return self._connection.execute("select 1 from to_send limit 1").fetchone() is not None
+
     def counts(self) -> dict[Kind, int]:
         """Count the chosen documents of each kind."""
         rows = self._connection.execute("select kind, count(*) from planned where chosen group by kind")

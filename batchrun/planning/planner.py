@@ -179,7 +179,7 @@ class Planner:
         self._mark_paid()
         self.planning("counting", self._in_source)
         self.unsampled = self._sampler.count_sample()
-        if counter and any(kind.sent for kind in self.planned.counts()):
+        if counter and self.planned.sends():
             self.planning("asking", self._in_source)
             if self.chain.models[0].capabilities.counts_tokens:
                 await self.calibration.ask(self._sampler, counter, online)
@@ -275,7 +275,7 @@ class Planner:
 
         A file that stays in use is passed over by a job with a past: only a ledger without one may have been lost.
         """
-        if self.output is None or not any(kind.sent for kind in self.planned.counts()):
+        if self.output is None or not self.planned.sends():
             return
         name = self.job.spec.job.name
         try:

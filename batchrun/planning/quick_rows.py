@@ -20,7 +20,7 @@ select j.key, d.doc_id, d.content_sha, r.request_id, d.outcome is null and r.out
     r.counted_tokens, coalesce(r.guessed, 0), r.text_class
 from json_each(?) j cross join documents d on d.job = ? and d.doc_id = j.value left join requests r using (request_no)
 """
-KNOWN_REQUESTS = "select value from json_each(?) where value in (select request_id from requests)"
+KNOWN_REQUESTS = "select value from json_each(?) where exists (select 1 from requests where request_id = value)"
 SAME = (
     "doc_id", "source", "place", "content_sha", "note", "pages", "reader", "bytes_sha", "source_columns", "whole",
     "markup",
@@ -75,10 +75,11 @@ class QuickRows:
 
     def _new(self, those: list[int], columns: Any) -> list[int]:
         """Leave out documents with a request that some job has made."""
-        ids = [[request_id for request_id, _, _ in columns.asked[at][0]] for at in those]
-        every = json.dumps([one for some in ids for one in some])
-        made = {one for (one,) in self.ledger.connection.execute(KNOWN_REQUESTS, (every,))}
-        return [at for at, some in zip(those, ids, strict=True) if made.isdisjoint(some)] if made else those
+        ids = json.dumps([request_id for at in those for request_id, _, _ in columns.asked[at][0]])
+        made = {one for (one,) in self.ledger.connection.execute(KNOWN_REQUESTS, (ids,))}
+        if not made:
+            return those
+        return [at for at in those if made.isdisjoint([request_id for request_id, _, _ in columns.asked[at][0]])]
 
     def _rows(self, kind: Kind, those: list[int], numbers: Sequence[int], columns: Any) -> dict[str, Sequence[Any]]:
         """Make the columns that rows have of either kind. The requests of the rows are those to the first model."""

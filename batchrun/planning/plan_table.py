@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from batchrun.budget.caps import Amount
 from batchrun.document import DocumentRef
 from batchrun.documents.split import merging_id
 from batchrun.errors import UsageProblem
@@ -49,13 +48,13 @@ create temp table planned (
     text_class     text,
     worst_nusd     integer,
     worst_tokens   integer,
-    same_text      integer not null,
+    same_text      integer not null default 0,
     asked          text,            -- JSON: its request to each model of a chain, and the model; null for one model
     note           text,
     pages          integer,
-    reader         text not null,
-    bytes_sha      text not null,
-    older          integer not null,
+    reader         text not null default '',
+    bytes_sha      text not null default '',
+    older          integer not null default 0,
     whole          text,            -- the id of the whole document, if it is a part
     source_columns text,            -- JSON; null if they stay as the ledger has them
     markup         real not null default 0,
@@ -82,6 +81,34 @@ create index planned_whole on planned (whole) where whole is not null;
 create index planned_choices on planned (choices) where choices is not null;
 """
 """Made when all rows are there: to keep an index in order takes twice as long as to add rows."""
+
+
+SUMS = f"""
+select * from
+(select coalesce(sum(older), 0), coalesce(sum(same_text and kind = '{Kind.CHANGED}' and partial is null), 0)
+    from planned where chosen),
+(select coalesce(sum(guessed), 0), count(paid), coalesce(max(max_tokens), 0), coalesce(max(worst_nusd), 0),
+    coalesce(max(worst_tokens), 0) from to_send)
+"""
+
+
+class PlanSums(NamedTuple):
+    """What the chosen documents of a plan come to."""
+
+    older: int
+    """How many documents keep the request of a text that an older reader found."""
+    same_text: int
+    """How many changed documents have the same text as before, and are asked for everything."""
+    guessed: int
+    """How many documents to send have tokens that are guessed."""
+    paid_before: int
+    """How many documents to send have a row in the output, unknown to the ledger."""
+    most_max_tokens: int
+    """The largest `max_tokens` of the requests to send that do not have the job's; 0 if there are none."""
+    worst_nusd: int
+    """The most that one of the requests to send may cost."""
+    worst_tokens: int
+    """The most tokens that one of the requests to send may use."""
 
 
 class Asks(NamedTuple):
@@ -148,6 +175,7 @@ class Planned(NamedTuple):
 
 
 COLUMNS = (*Planned._fields[:-1], *Asks._fields)
+DEFAULTS: Mapping[str, object] = {**Planned._field_defaults, **Asks._field_defaults}
 PlanColumns = Mapping[str, Sequence[object]]
 """Rows of the plan, as a sequence of values for each column. A column that is left out has its default."""
 
@@ -179,8 +207,10 @@ class PlannedDocuments:
 
     def add_columns(self, columns: PlanColumns) -> None:
         """Add some documents, in any order, by their columns."""
-        # A None takes SQLite's adapter five times as long as a number or a text.
-        filled = {name: values for name, values in columns.items() if values.count(None) < len(values)}
+        # Most columns have but their default, and a None takes five times as long to add as a number or a text.
+        filled = {name: some for name, some in columns.items() if some.count(DEFAULTS.get(name)) < len(some)}
+        if not filled:
+            return
         with explained(self._ledger.path):
             self._connection.execute("begin")
             self._connection.executemany(
@@ -202,13 +232,9 @@ class PlannedDocuments:
             ids = (merging_id(doc_id) for (doc_id,) in wholes)
             return [one for one in ids if self._connection.execute(taken, (one,)).fetchone()]
 
-    def most_max_tokens(self) -> int:
-        """Return the largest `max_tokens` of the requests to send that do not have the job's; 0 if there are none."""
-        return int(self._connection.execute("select coalesce(max(max_tokens), 0) from to_send").fetchone()[0])
-
-    def older(self) -> int:
-        """Count the chosen documents that keep the request of a text which an older reader found."""
-        return int(self._connection.execute("select count(*) from planned where chosen and older").fetchone()[0])
+    def sums(self) -> PlanSums:
+        """Add up what is asked of all chosen documents, in one reading of the plan."""
+        return PlanSums(*self._connection.execute(SUMS).fetchone())
 
     def in_parts(self) -> tuple[int, int]:
         """Count the documents that are asked in parts, and the chosen parts."""
@@ -295,11 +321,6 @@ class PlannedDocuments:
         rows = self._connection.execute("select kind, count(*) from planned where chosen group by kind")
         return {Kind(kind): count for kind, count in rows}
 
-    def same_text(self) -> int:
-        """Count the chosen changed documents whose text is the same as before, and that are asked for everything."""
-        query = "select count(*) from planned where chosen and same_text and kind = ? and partial is null"
-        return int(self._connection.execute(query, (Kind.CHANGED,)).fetchone()[0])
-
     def each(self) -> Iterator[tuple[str, Kind, str | None, RequestTokens | None, str | None]]:
         """Yield the chosen documents: the id, the kind, why the document is not sent, its tokens, and its note."""
         rows = self._connection.execute(
@@ -313,7 +334,9 @@ class PlannedDocuments:
     def digest(self) -> str:
         """Hash the ids of the documents to send, and the ids of their requests."""
         found, quoted = hashlib.sha256(), json.encoder.encode_basestring_ascii
-        rows = self._connection.execute("select doc_id, request_id from to_send order by +doc_id")  # read in their order
+        rows = self._connection.execute(
+            "select doc_id, request_id from to_send order by +doc_id"
+        )  # read in their order
         while some := rows.fetchmany(1_000):
             found.update("".join([f"[{quoted(doc_id)}, {quoted(request_id)}]" for doc_id, request_id in some]).encode())
         return found.hexdigest()
@@ -345,17 +368,14 @@ class PlannedDocuments:
     def reused(self) -> dict[str, int]:
         """Count the answered documents that this job has not asked about, by the job whose answer they have."""
         rows = self._connection.execute(
-            "select coalesce(a.job, ?), count(*) from planned p join requests r using (request_id)"
-            " left join attempts a on a.attempt_no = r.attempt_no where p.chosen and p.kind = ? and not exists"
-            " (select 1 from documents d where d.job = ? and d.doc_id = p.doc_id and d.request_no = r.request_no)"
+            "select coalesce(a.job, :job), count(*) from planned p cross join requests r using (request_id)"
+            " left join attempts a on a.attempt_no = r.attempt_no where p.chosen and p.kind = :kind and p.request_id is"
+            "  not (select o.request_id from documents d join requests o using (request_no)"
+            "   where d.job = :job and d.doc_id = p.doc_id)"
             " group by 1 order by 1",
-            (self._job, Kind.REUSABLE, self._job),
+            {"job": self._job, "kind": Kind.REUSABLE},
         )
         return dict(rows.fetchall())
-
-    def paid_before(self) -> int:
-        """Count the documents to send that have a row in the output, unknown to the ledger."""
-        return int(self._connection.execute("select count(*) from to_send where paid is not null").fetchone()[0])
 
     def awaited_of(self) -> list[str]:
         """List the other jobs whose open batches have requests of chosen documents: these jobs collect the answers."""
@@ -365,11 +385,6 @@ class PlannedDocuments:
             (Kind.IN_BATCH, self._job),
         )
         return [job for (job,) in rows]
-
-    def worst(self) -> Amount:
-        """Find the most that one of the requests to send may cost, and the most tokens that one may use."""
-        query = "select coalesce(max(worst_nusd), 0), coalesce(max(worst_tokens), 0) from to_send"
-        return Amount(*self._connection.execute(query).fetchone())
 
     def missing(self, doc_ids: Iterable[str]) -> list[str]:
         """List those of the ids that no document has, split or not."""

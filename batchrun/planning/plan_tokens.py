@@ -94,6 +94,7 @@ class PlannedTokens:
     def __init__(self, connection: sqlite3.Connection, job: str) -> None:
         self._connection = connection
         self._job = job
+        self._choices: dict[tuple[Which, int], list[str | None]] = {}
 
     def uncounted_sizes(self) -> Iterator[int]:
         """Yield the bytes of the documents to send that were not counted yet."""
@@ -152,7 +153,13 @@ class PlannedTokens:
 
     def choices(self, which: Which = Which.TO_SEND) -> list[str | None]:
         """List the different choices of fields that documents are asked for; None stands for all fields."""
-        # Two questions: to the first row without, and to an index of the rows with a choice.
+        key = which, self._connection.total_changes
+        if key not in self._choices:
+            self._choices = {key: self._found_choices(which)}
+        return self._choices[key]
+
+    def _found_choices(self, which: Which) -> list[str | None]:
+        # Two questions: to the first row without a choice, and to an index of the rows with one.
         rows = self._connection.execute(
             f"select null where exists (select 1 from {CHOSEN[which]} where choices is null)"
             f" union all select * from (select distinct choices from {CHOSEN[which]} where choices is not null order by 1)",
@@ -198,10 +205,6 @@ class PlannedTokens:
             " where reader like 'pdf/%' and counted_tokens is not null"
         )
         return (PlannedPdf(pages, RequestTokens(counted, TextClass(kind))) for pages, counted, kind in rows)
-
-    def guessed(self) -> int:
-        """Count the documents to send whose tokens are guessed."""
-        return int(self._connection.execute("select count(*) from to_send where guessed").fetchone()[0])
 
 
 def _compared(subset: Subset, comparison: Literal["<", ">="], bounds: Mapping[TextClass, int]) -> str:

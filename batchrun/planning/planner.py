@@ -231,8 +231,9 @@ class Planner:
 
         `route` replaces the route that was asked for; with `exact` no document counts as guessed.
         """
-        evidence, learned = self.calibration.learned(guessed=self.planned.tokens.guessed())
-        self.estimator = replace(learned, most_output=max(learned.most_output, self.planned.most_max_tokens()))
+        sums = self.planned.sums()
+        evidence, learned = self.calibration.learned(guessed=sums.guessed)
+        self.estimator = replace(learned, most_output=max(learned.most_output, sums.most_max_tokens))
         unsampled = {} if exact else self.unsampled
         merging = self._merging(admitted=False)
         forecaster = replace(self._forecaster, route=route or self.route, unsampled=unsampled, merging=merging)
@@ -243,7 +244,7 @@ class Planner:
             digest=self._digest,
             reused=self._reused,
             typed=self.typed,
-            older=self.planned.older(),
+            older=sums.older,
             in_parts=self.planned.in_parts(),
             merging=len(merging),
             gone=self._gone_rows,

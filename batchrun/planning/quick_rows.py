@@ -48,18 +48,20 @@ class QuickRows:
         known, answered = self._known(columns)
         uncounted = [at for at, one in enumerate(columns.counted) if one is None and columns.asked[at]]
         new = self._new([at for at in uncounted if at not in known] if known else uncounted, columns)
-        quick = []
+        quick = list[PlanColumns]()
         if new:
             own: dict[str, Any] = {"text_class": [columns.text_class[at].value for at in new]}
             own |= {name: [value] * len(new) for name, value in self.asks._asdict().items()}
             quick.append(self._rows(Kind.NEW, new, numbers, columns) | own)
         if answered:
-            tokens = zip(*answered.values(), strict=True)
-            own = dict(zip(("counted_tokens", "guessed", "text_class"), tokens, strict=True))
+            names = "counted_tokens", "guessed", "text_class"
+            own = {name: [tokens[at] for tokens in answered.values()] for at, name in enumerate(names)}
             own |= {"known_outcome": [Outcome.SUCCEEDED.value] * len(answered), "same_text": [1] * len(answered)}
             quick.append(self._rows(Kind.REUSABLE, list(answered), numbers, columns) | own)
-        made = answered.keys() | new if answered else set(new)
-        return quick, [at for at in range(page.number) if at not in made] if len(made) < page.number else []
+        if len(new) + len(answered) == page.number:
+            return quick, []
+        made = answered.keys() | set(new)
+        return quick, [at for at in range(page.number) if at not in made]
 
     def _known(self, columns: Any) -> tuple[set[int], dict[int, Sequence[Any]]]:
         """Find the documents that the job knows, and the tokens of those that are answered and as they were."""
@@ -92,7 +94,7 @@ class QuickRows:
             "request_id": [one[0][0] for one in asked],
             "asks_for": [one[0][1] for one in asked],
             "bytes": list(map(columns.size.__getitem__, those)),
-            "asked": [asked_json(self.chain, one) for one in asked] if len(self.chain.models) > 1 else [None] * len(those),
+            "asked": [asked_json(self.chain, one) for one in asked],
         }
 
 

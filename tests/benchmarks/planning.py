@@ -68,7 +68,7 @@ with open_job(Path("bench.toml"), simulated=False, to_run=True) as opened:
 """
 ANSWER = """
 import sqlite3
-ledger = sqlite3.connect(".batchrun/ledger.sqlite")
+ledger = sqlite3.connect(".batchrun/ledger.sqlite3")
 ledger.execute("update requests set outcome = 'succeeded', output = '{\\"party_a\\": \\"A\\", \\"term_months\\": 1}'")
 ledger.execute("update documents set row_request_no = request_no")
 ledger.execute("update runs set state = 'finished'")

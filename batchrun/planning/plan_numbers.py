@@ -4,6 +4,7 @@ The numbers of a file leave room for all its documents, so that documents may be
 """
 
 from collections.abc import Sequence
+from itertools import starmap
 
 from batchrun.document import DocumentRef
 from batchrun.documents import FoundFile, Shard
@@ -28,7 +29,7 @@ def numbers(shard: Shard, page: Page) -> Sequence[int]:
         return range(number, number + page.number)
     files, found = iter(shard.files), list[int]()
     source: str | None = None
-    for ref in map(DocumentRef, *page.columns[:3]):
+    for ref in starmap(DocumentRef, zip(*page.columns[:3], strict=True)):
         while file_of(ref) != source:
             file = next(files)
             number, source = first_no(file), file.source

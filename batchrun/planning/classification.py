@@ -13,7 +13,7 @@ from batchrun.outcome import Outcome
 from batchrun.planning.cascade_history import known_answers, violating_requests
 from batchrun.planning.earlier_answers import EarlierAnswers, Known, asks_beyond, asks_of
 from batchrun.planning.ledger_lookups import KnownDocument, KnownRequest, known_documents, known_requests
-from batchrun.planning.plan_table import Asks, PlanColumns, Planned, columns_of
+from batchrun.planning.plan_rows import Asks, PlanColumns, Planned, columns_of
 from batchrun.planning.quick_rows import QuickRows, asked_json
 from batchrun.planning.request_builder import RequestBuilder
 from batchrun.planning.selection import Selection

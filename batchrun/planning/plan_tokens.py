@@ -95,6 +95,7 @@ class PlannedTokens:
         self._connection = connection
         self._job = job
         self._choices: dict[tuple[Which, int], list[str | None]] = {}
+        """The choices that were found last, and the number of changes until then."""
 
     def uncounted_sizes(self) -> Iterator[int]:
         """Yield the bytes of the documents to send that were not counted yet."""
@@ -144,9 +145,10 @@ class PlannedTokens:
         left = self._connection.execute(
             "select text_class, sum(bytes) from to_send where counted_tokens is null group by text_class"
         ).fetchall()
+        names = {kind: f":{kind.name}" for kind in found}
         self._connection.execute(
-            f"update planned set counted_tokens = round(bytes * {_by_class({kind: f':{kind.name}' for kind in found})}),"
-            " guessed = 1 where counted_tokens is null and bytes is not null",
+            f"update planned set guessed = 1, counted_tokens = round(bytes * {_by_class(names)})"
+            " where counted_tokens is null and bytes is not null",
             {kind.name: ratio.mean for kind, ratio in found.items()},
         )
         return {TextClass(kind): size for kind, size in left}
@@ -160,11 +162,9 @@ class PlannedTokens:
 
     def _found_choices(self, which: Which) -> list[str | None]:
         # Two questions: to the first row without a choice, and to an index of the rows with one.
-        rows = self._connection.execute(
-            f"select null where exists (select 1 from {CHOSEN[which]} where choices is null)"
-            f" union all select * from (select distinct choices from {CHOSEN[which]} where choices is not null order by 1)",
-            {"job": self._job},
-        )
+        without = f"select null where exists (select 1 from {CHOSEN[which]} where choices is null)"
+        different = f"select distinct choices from {CHOSEN[which]} where choices is not null order by 1"
+        rows = self._connection.execute(f"{without} union all select * from ({different})", {"job": self._job})
         return [choices for (choices,) in rows]
 
     def turns(self) -> int:

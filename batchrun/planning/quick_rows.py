@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrun.outcome import Outcome
-from batchrun.planning.plan_table import Asks, PlanColumns
+from batchrun.planning.plan_rows import Asks, PlanColumns
 from batchrun.planning.weighing import Asked, Page, Weighed
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.model_chain import ModelChain

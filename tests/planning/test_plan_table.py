@@ -17,7 +17,8 @@ from batchrun.estimation.sampling import DocumentSize, Ratio
 from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
 from batchrun.planning.ledger_lookups import known_requests
-from batchrun.planning.plan_table import Planned, PlannedDocuments
+from batchrun.planning.plan_rows import Planned
+from batchrun.planning.plan_table import PlannedDocuments
 from batchrun.planning.plan_tokens import Subset
 from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger

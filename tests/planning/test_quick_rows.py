@@ -14,7 +14,8 @@ from trial_project import TrialProject
 from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
 from batchrun.planning.classification import PageClassifier
-from batchrun.planning.plan_table import PlannedDocuments, columns_of
+from batchrun.planning.plan_rows import columns_of
+from batchrun.planning.plan_table import PlannedDocuments
 from batchrun.planning.selection import Selection
 from batchrun.planning.weighing import EMPTY, Asked, Page, Weighed
 from batchrun.store.ledger.connection import create_missing
@@ -98,8 +99,8 @@ def fill(ledger: Ledger, known: list[KnownDocument]) -> None:
     for one in known:
         request_id = f"{one.request_of} to 0, 100"
         ledger.connection.execute(
-            "insert or ignore into requests (request_id, model, counted_tokens, text_class, outcome, output, max_tokens)"
-            " values (?, 'claude-haiku-4-5', 11, 'digits', ?, '{\"title\": \"T\"}', 100)",
+            "insert or ignore into requests (request_id, model, counted_tokens, text_class, outcome, output,"
+            " max_tokens) values (?, 'claude-haiku-4-5', 11, 'digits', ?, '{\"title\": \"T\"}', 100)",
             (request_id, one.outcome),
         )
         ledger.connection.execute(

@@ -60,6 +60,7 @@ create unique index planned_id on planned (doc_id);
 create index planned_request on planned (request_id);
 create index planned_whole on planned (whole) where whole is not null;
 create index planned_choices on planned (choices) where choices is not null;
+create index planned_note on planned (note) where note is not null;
 """
 """Made when all rows are there: to keep an index in order takes twice as long as to add rows."""
 

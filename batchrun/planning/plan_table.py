@@ -38,19 +38,19 @@ select * from
 class PlanSums(NamedTuple):
     """What the chosen documents of a plan come to."""
 
-    older: int
+    older: int = 0
     """How many documents keep the request of a text that an older reader found."""
-    same_text: int
+    same_text: int = 0
     """How many changed documents have the same text as before, and are asked for everything."""
-    guessed: int
+    guessed: int = 0
     """How many documents to send have tokens that are guessed."""
-    paid_before: int
+    paid_before: int = 0
     """How many documents to send have a row in the output, unknown to the ledger."""
-    most_max_tokens: int
+    most_max_tokens: int = 0
     """The largest `max_tokens` of the requests to send that do not have the job's; 0 if there are none."""
-    worst_nusd: int
+    worst_nusd: int = 0
     """The most that one of the requests to send may cost."""
-    worst_tokens: int
+    worst_tokens: int = 0
     """The most tokens that one of the requests to send may use."""
 
 
@@ -61,6 +61,8 @@ class PlannedDocuments:
         self._connection = ledger.connection
         self._ledger = ledger
         self._job = job
+        self._sums = -1, PlanSums()
+        """The sums that were found last, after the number of changes until then."""
         self._connection.execute("pragma temp_store = file")
         self._connection.execute("drop view if exists temp.planned_status")
         self._connection.execute("drop view if exists temp.to_send")
@@ -102,7 +104,10 @@ class PlannedDocuments:
 
     def sums(self) -> PlanSums:
         """Add up what is asked of all chosen documents, in one reading of the plan."""
-        return PlanSums(*self._connection.execute(SUMS).fetchone())
+        changes = self._connection.total_changes
+        if changes != self._sums[0]:
+            self._sums = changes, PlanSums(*self._connection.execute(SUMS).fetchone())
+        return self._sums[1]
 
     def in_parts(self) -> tuple[int, int]:
         """Count the documents that are asked in parts, and the chosen parts."""
@@ -137,6 +142,8 @@ class PlannedDocuments:
     def unknown_columns(self, names: Iterable[str]) -> list[str]:
         """List those of the columns of the source that no document has that was read for this plan."""
         missing, read = set(names), False
+        if not missing:
+            return []
         rows = self._connection.execute("select source_columns from planned where source_columns is not null")
         for (text,) in rows:
             read = True

@@ -19,6 +19,8 @@ WORTH_CHILDREN = 20_000_000
 """From how many bytes of documents on it pays to start child processes for documents that need none."""
 AHEAD = 4
 """How many shards are under way for each child process."""
+LISTED = 32
+"""How many shards are listed before one is read: a process that will start others begins no large reading itself."""
 TRIES = 2
 """How often a document is read that ended a child process: perhaps the documents before it were at fault."""
 
@@ -52,16 +54,12 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
     def weigh(self, shards: Iterable[tuple[Shard, bool]]) -> Iterator[tuple[Shard, Page_co]]:
         """Read shards, each given with whether its documents are counted. Pages come in any order."""
         under_way: dict[Future[Page_co], tuple[Shard, bool]] = {}
-        seen_bytes = 0
         listed = iter(shards)
-        ahead = list[tuple[Shard, bool]]()  # what is large is not begun by this process
-        for shard, counts in listed:
-            seen_bytes += shard.size
-            ahead.append((shard, counts))
-            if self._pays(seen_bytes):
-                break
+        ahead = list(itertools.islice(listed, LISTED if self.parallel else 0))
+        seen_bytes, listed_bytes = 0, sum(shard.size for shard, _ in ahead)
         for shard, counts in itertools.chain(ahead, listed):
-            inline = None if self._pays(seen_bytes) else self._inline(shard, counts=counts)
+            seen_bytes += shard.size
+            inline = None if self._pays(max(seen_bytes, listed_bytes)) else self._inline(shard, counts=counts)
             if inline is not None:
                 yield shard, inline
                 continue

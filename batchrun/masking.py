@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import re
 from dataclasses import replace
 from functools import cache
@@ -15,10 +16,13 @@ Told = TypeVar("Told", Failure, Reply)
 KEYS = [
     *("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_AWS_API_KEY", "ANTHROPIC_FOUNDRY_API_KEY"),
     *("AWS_BEARER_TOKEN_BEDROCK", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENAI_API_KEY"),
+    "BATCHRUN_LEASES_TOKEN",
 ]
 """The variables that have keys; `keep_secret` adds those that jobs name."""
 HEADERS = "ANTHROPIC_CUSTOM_HEADERS"
 URLS = ("ANTHROPIC_BASE_URL", *(f"{name}_PROXY" for name in ("HTTP", "HTTPS", "ALL")))
+AMAZON_LOGGERS = ("botocore.auth", "botocore.endpoint", "botocore.hooks", "botocore.parsers")
+"""The loggers that tell headers, with the session token, and answers, with the credentials of a role or a sign-in."""
 SHORTEST = 8
 """Shorter values, such as a region or a number, are no secrets, and would be found in the middle of ordinary words."""
 MASK = "***"
@@ -38,6 +42,9 @@ def keep_secret(variable: str) -> None:
 def without_secrets(told: Told) -> Told:
     """Mask what the other side repeats of our secrets: the headers of a request too, which are its to know."""
     texts = {name: text for name in _TOLD if isinstance(text := getattr(told, name, None), str)}
+    together, secrets = "\n".join(texts.values()), _current_secrets(headers=True)
+    if not (_ANY_KEY.search(together) or any(secret[:SHORTEST] in together for secret in secrets)):
+        return told
     masks: dict[str, Any] = {name: mask for name, text in texts.items() if (mask := masked(text, headers=True)) != text}
     if masks and isinstance(told, Reply):
         masks["raw"] = masked(told.raw, headers=True)
@@ -50,8 +57,9 @@ def masked(text: str, *, headers: bool = False) -> str:
     The values of custom headers may be ordinary words of ours, such as a team or a job: they are masked in what others
     say, with `headers`. A text that was cut in the middle of a secret ends with a part of the secret, masked too.
     """
-    names = (*KEYS, *URLS, *(name.lower() for name in URLS), *((HEADERS,) if headers else ()))
-    for secret in _secrets(tuple((name, environ[name]) for name in names if name in environ)):
+    for secret in _current_secrets(headers=headers):
+        if secret[:SHORTEST] not in text:
+            continue
         text = text.replace(secret, MASK)
         for length in range(len(secret) - 1, SHORTEST - 1, -1):
             if text.endswith(secret[:length]):
@@ -63,6 +71,22 @@ def masked(text: str, *, headers: bool = False) -> str:
 def without_keys() -> dict[str, str]:
     """Return the environment for a process that sends nothing: hostile files are read where no key of the API is."""
     return {name: value for name, value in environ.items() if name not in {*KEYS, HEADERS}}
+
+
+def _current_secrets(*, headers: bool) -> list[str]:
+    """List the secrets that the environment has now."""
+    names = (*KEYS, *URLS, *(name.lower() for name in URLS), *((HEADERS,) if headers else ()))
+    return _secrets(tuple((name, value) for name in names if (value := environ.get(name)) is not None))
+
+
+def never_told(*loggers: str) -> None:
+    """Keep loggers from telling what they tell of credentials, whatever level somebody gives them, before or after."""
+    for logger in loggers:
+        logging.getLogger(logger).addFilter(_is_harmless)
+
+
+def _is_harmless(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
 
 
 @cache

@@ -21,9 +21,10 @@ MESSAGES = [
     ("execution/batch/find_lost.py", "the custom_ids of their results will tell"),
     ("answers/form.py", 'ModeName = Literal["json_schema", "tool", "xml", "text"]'),
     ("answers/form.py", 'DEFAULT_MODE: ModeName = "json_schema"'),
+    ("documents/buckets.py", "{server}/storage/v1/b/"),
 ]
-"""Messages that send a person to the Console, where batches are told apart by this word of the API, and the words of
-the job file that are the API's words too."""
+"""Messages that send a person to the Console, where batches are told apart by this word of the API, the words of the
+job file that are the API's words too, and the path of another API: Google's for files."""
 PYDANTIC = re.compile(r"json_schema_input_type|model_json_schema|pydantic\.json_schema")
 """Names of pydantic's with such a word."""
 

@@ -42,8 +42,9 @@ class Findings:
     @property
     def as_json(self) -> str | None:
         """The findings as JSON, without what is empty. None if there is nothing to be told of the only reply."""
-        found = {name: value for name, value in asdict(self).items() if value}
-        return None if found == {"attempts": 1} else json.dumps(found, ensure_ascii=False)
+        if self == Findings(attempts=1):
+            return None
+        return json.dumps({name: value for name, value in asdict(self).items() if value}, ensure_ascii=False)
 
     @classmethod
     def of(cls, found: str | None) -> "Findings":

@@ -23,6 +23,7 @@ from batchrun.job.field_types import Table
 from batchrun.job.key_types import Positive
 from batchrun.job.load import JobFile, job_of
 from batchrun.job.source_sections import MemorySourceSection
+from batchrun.job.spec import WORKERS_CHECK, WorkersSetting
 from batchrun.job.units import MONTH_S, duration_s, nano_dollars
 from batchrun.outcome import RETRIED
 from batchrun.planning.planner import ONLINE
@@ -56,6 +57,8 @@ class Choices(TypedDict, total=False):
     route: Literal["stream", "batch", "auto"]
     deadline: Annotated[str, PlainValidator(partial(duration_s, most_s=MONTH_S))]
     """The time until all answers are wanted, such as "8h": the cheapest route that is fast enough is taken."""
+    workers: Annotated[WorkersSetting, WORKERS_CHECK]
+    """Who reads documents, such as "ray": the plan is the same."""
     max_cost_usd: Annotated[float, PlainValidator(nano_dollars)]
     """A lower budget than the job file's."""
     retry: bool
@@ -76,7 +79,9 @@ def _chosen(choices: Choices) -> tuple[Selection, SubmitOptions]:
     again = frozenset(RETRIED if found.retry else ())
     return (
         Selection(limit=found.limit, ids=frozenset(found.ids or ()), again=again),
-        SubmitOptions(max_cost_nusd=found.max_cost_usd, route=found.route, deadline_s=found.deadline),
+        SubmitOptions(
+            max_cost_nusd=found.max_cost_usd, route=found.route, deadline_s=found.deadline, workers=found.workers
+        ),
     )
 
 
@@ -185,7 +190,7 @@ class Job:
 
     async def _plan(self, selection: Selection, options: SubmitOptions, *, online: bool, profile: str | None) -> Plan:
         with ExitStack() as stack:
-            opened = stack.enter_context(self._opened(profile, to_run=False))
+            opened = stack.enter_context(self._opened(profile, options, to_run=False))
             counter = stack.enter_context(_api(profile, opened, speed=1.0)) if online else None
             plan = await opened.planner(options).plan(selection, counter=counter, online=ONLINE)
             return shown_as(Plan, plan, refused=opened.obstacle(plan), simulated=opened.simulated)
@@ -198,15 +203,15 @@ class Job:
         observer: Observer,
         interrupts: Interrupts,
     ) -> Run:
-        with self._opened(profile, to_run=True) as opened, _api(profile, opened, speed=options.speed) as api:
+        with self._opened(profile, options, to_run=True) as opened, _api(profile, opened, speed=options.speed) as api:
             others = observers_of(opened, report_files(opened), {}, warn=_log.warning, say=_say)
             hears, pilot = Observers([observer, others]), PilotOptions()
             summary = await run_job(opened, selection, api, hears, interrupts=interrupts, options=options, pilot=pilot)
             word = summary.totals.run_id if summary.totals else self.name
             return Run(self.file, match_run(run_stories(opened.ledger), word), summary)
 
-    def _opened(self, profile: str | None, *, to_run: bool) -> AbstractContextManager[OpenJob]:
-        return opened_job(self.file, simulated=profile is not None, to_run=to_run, given=self._given)
+    def _opened(self, profile: str | None, options: SubmitOptions, *, to_run: bool) -> AbstractContextManager[OpenJob]:
+        return opened_job(self.file, simulated=profile is not None, to_run=to_run, given=self._given, options=options)
 
     def _ledger(self, *, simulated: bool) -> Ledger:
         return Ledger.read(store_paths(self.file, simulated=simulated).ledger)

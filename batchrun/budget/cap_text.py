@@ -40,10 +40,17 @@ def worst(cap: Cap, amount: Amount) -> str:
 def raising(cap: Cap, *, to: int | None = None) -> str:
     """Say what to type for a larger cap; `to` is in the measure of the cap."""
     value = "" if to is None else f" to {f'{to}' if cap.of is Of.TOKENS else enough(to)} or more"
+    if cap.origin is Origin.LEASES:
+        return f"ask whoever runs the lease service to raise {escape_control(cap.key)} there{value}"
     if cap.origin is Origin.OPERATOR:
         return f"ask whoever set {cap.key} in the environment to raise it{value}"
     where = " in batchrun.toml" if cap.origin is Origin.PROJECT else ""
     return f"raise {escape_control(cap.key)}{where}{value}"
+
+
+def taken(cap: Cap, *, held: str = "") -> str:
+    """Say what has become of the used part of a cap. Hosts may give back what was leased to them."""
+    return f"spent or reserved{held}" if cap.left is None else "spent by all hosts, or leased to them"
 
 
 def renewed(cap: Cap) -> str | None:

@@ -1,5 +1,6 @@
 """Caps on spending: what a cap is over, who sets it, and which cap counts if several do."""
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -51,11 +52,16 @@ class Origin(StrEnum):
     COMMAND = "the command"
     PROJECT = "batchrun.toml"
     OPERATOR = "the environment"
+    LEASES = "the lease service"
 
     @property
     def is_ceiling(self) -> bool:
         """Whether job files and commands can only lower the cap."""
-        return self in {Origin.PROJECT, Origin.OPERATOR}
+        return self in {Origin.PROJECT, Origin.OPERATOR, Origin.LEASES}
+
+
+SHARED = frozenset({(Per.DAY, Of.COST), (Per.MONTH, Of.COST), (Per.DAY, Of.TOKENS)})
+"""The spans and measures of the caps that hold across runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,13 @@ class Cap:
     of: Of = Of.COST
     tag: str | None = None
     """The tag, as `team=legal`, of the runs whose requests count; None if those of every run do."""
+    left: int | None = None
+    """How much a lease service has left for all hosts; None for a cap that this ledger keeps alone."""
+
+    @property
+    def kind(self) -> str:
+        """What the cap is over, whatever its limit, as JSON."""
+        return json.dumps([self.per, self.of, self.model, self.tag])
 
     @property
     def name(self) -> str:
@@ -162,23 +175,23 @@ class Caps:
         return replace(self, shared=tuple(cap for cap in self.shared if cap.tag in own))
 
 
-_RUN = (Per.RUN, None, None, Of.COST)
-"""The kind of the caps of a run's cost: span, model, tag and measure."""
+_RUN = (Per.RUN, None, None, Of.COST, True)
+"""The kind of the caps of a run's cost: span, model, tag, measure, and whether the ledger keeps them alone."""
 
 
 def merged(caps: Iterable[Cap], *, soft: bool, partial: bool) -> Caps:
     """Take the lowest cap of each kind, the first among equals. At least one cap is the run's."""
-    least: dict[tuple[Per, str | None, str | None, Of], Cap] = {}
+    least: dict[tuple[Per, str | None, str | None, Of, bool], Cap] = {}
     ceiling = None
     for cap in caps:
-        kind = (cap.per, cap.model, cap.tag, cap.of)
+        kind = (cap.per, cap.model, cap.tag, cap.of, cap.left is None)
         if kind not in least or cap.limit < least[kind].limit:
             least[kind] = cap
         if kind == _RUN and cap.origin.is_ceiling and (ceiling is None or cap.limit < ceiling.limit):
             ceiling = cap
     run = least.pop(_RUN)
-    tokens = least.pop((Per.RUN, None, None, Of.TOKENS), None)
-    document = least.pop((Per.DOCUMENT, None, None, Of.COST), None)
+    tokens = least.pop((Per.RUN, None, None, Of.TOKENS, True), None)
+    document = least.pop((Per.DOCUMENT, None, None, Of.COST, True), None)
     return Caps(
         run=replace(run, of=Of.EXPECTED) if soft else run,
         ceiling=ceiling if soft else None,

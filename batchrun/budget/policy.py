@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 
-from batchrun.budget.caps import Cap, ModelRule, Of, Origin, Per
+from batchrun.budget.caps import SHARED, Cap, ModelRule, Of, Origin, Per
 from batchrun.errors import UsageProblem
 from batchrun.escaping import escape_control
 from batchrun.job.credentials import masked
@@ -51,6 +51,12 @@ def project_caps(budget: ProjectBudget) -> Iterator[Cap]:
         yield from _shared(own, f'budget.models."{model}".', model=model)
     for tag, own in budget.tags.items():
         yield from _shared(own, f"budget.tags.{json.dumps(tag, ensure_ascii=False)}.", tag=tag)
+
+
+def shared_caps(budget: ProjectBudget, environment: Mapping[str, str]) -> tuple[Cap, ...]:
+    """List the caps of days and months, the lowest of each kind: what a lease service can share among hosts."""
+    caps = sorted([*project_caps(budget), *operator_caps(environment)], key=lambda cap: -cap.limit)
+    return tuple({cap.kind: cap for cap in caps if (cap.per, cap.of) in SHARED}.values())
 
 
 def project_rule(budget: ProjectBudget) -> ModelRule:

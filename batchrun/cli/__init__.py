@@ -19,7 +19,7 @@ from batchrun.file_system import machine_fault
 COMMANDS = (
     "init", "plan", "try", "submit", "status", "cost", "retry", "cancel", "batches", "results", "report", "check",
     "eval", "compare", "tune", "review", "sync", "adopt", "cache", "doctor", "providers", "schema", "docs", "simulate",
-    "bench", "prove", "verify", "completion",
+    "bench", "prove", "verify", "leases", "completion",
 )  # fmt: skip
 """The commands in the order of a day's work. A command's module is imported when the command is called: `--help` has to
 be instant."""

@@ -8,7 +8,7 @@ from batchrun.catalog.price_table import PriceTable
 from batchrun.errors import BatchrunError, UsageProblem
 from batchrun.job.load import JobFile
 from batchrun.job.problems import JobFileError
-from batchrun.job.project import read_project
+from batchrun.job.project import ProjectFile, read_project
 from batchrun.job.project_root import root_here
 from batchrun.job.provider_sections import ProviderSection
 from batchrun.job.providers import Providers
@@ -48,12 +48,17 @@ def table_of(job: JobFile | None) -> PriceTable:
     """
     if job:
         return prices_of(job, today=utc_today())
+    return common_prices(today=utc_today()).known_to(project_here().spec.providers_of(None, {}))
+
+
+def project_here() -> ProjectFile:
+    """Read the file of the project here. Raises JobFileError and UsageProblem if the file cannot be used."""
     project = read_project(root_here(Path.cwd()))
     if project.problems:
         raise JobFileError(project.problems, file=project.problems[0].file)
     if project.unreadable:
         raise UsageProblem(f"{project.path} {project.unreadable}.", hint="correct the file, or name a job file")
-    return common_prices(today=utc_today()).known_to(project.spec.providers_of(None, {}))
+    return project
 
 
 def configured(providers: Providers, job: JobFile | None) -> dict[str, list[str]]:

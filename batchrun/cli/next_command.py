@@ -19,7 +19,7 @@ PLAIN_COMMAND = re.compile(r"(?<![\w./-])(?<!uv run )(?<!-m )batchrun (?=[a-z]{2
 """The program's name before the name of a command, where nothing says yet how the program was called."""
 NOT_OF_A_RUN = frozenset({
     "json", "quiet", "verbose", "color", "check", "online", "compare", "output", "plan_file", "ledger", "status",
-    "max_tokens", "profile", "job",
+    "max_tokens", "profile", "job", "workers",
 })  # fmt: skip
 """Options that a submit that goes on with the same work does not take, or that change nothing of the work."""
 

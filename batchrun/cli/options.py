@@ -4,12 +4,15 @@ import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar
 
 import click
 
 from batchrun.cli.views.terminal import Terminal
 from batchrun.planning.selection import Selection
+
+if TYPE_CHECKING:
+    from batchrun.job.spec import WorkersSetting
 
 PROFILES = ("calm", "busy", "hostile")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,6 +78,18 @@ class DurationOption(click.ParamType[float]):
     def typed(self, seconds: float) -> str:
         """Return the duration as a person types the duration."""
         return f"{Decimal(str(seconds)):f}s".replace(".0s", "s")
+
+
+def workers_setting(text: str) -> "WorkersSetting":
+    """Read `auto`, `8` or `ray`. Raises BadParameter."""
+    from pydantic import ValidationError
+
+    from batchrun.job.spec import RunSection
+
+    try:
+        return RunSection(workers=int(text) if text.isdecimal() else text).workers  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise click.BadParameter(error.errors(include_url=False)[0]["msg"]) from None
 
 
 SPEAKING = (
@@ -155,6 +170,7 @@ class RunFlags(TypedDict):
     pay_again: bool
     route: str | None
     deadline: float | None
+    workers: "WorkersSetting | None"
     fail_fast: bool
     max_run_time: float | None
     no_wait: bool
@@ -185,6 +201,12 @@ ROUTE = click.option(
 DEADLINE = click.option(
     "--deadline", type=DurationOption(), metavar="TIME", help="When all should be done, such as 45m or 24h."
 )
+WORKERS = click.option(
+    "--workers",
+    type=workers_setting,
+    metavar="WHO",
+    help="Who reads documents: auto, inline, a number of processes, ray or dask. By default the job file decides.",
+)
 PAY_AGAIN = click.option(
     "--pay-again",
     is_flag=True,
@@ -194,6 +216,7 @@ RUNNING = in_order(
     PAY_AGAIN,
     ROUTE,
     DEADLINE,
+    WORKERS,
     click.option("--fail-fast", is_flag=True, help="Stop when the first document fails."),
     click.option(
         "--max-run-time",

@@ -158,7 +158,7 @@ def run_job(
     with (
         closing(progress),
         Log(flags["log"], terminal) as log,
-        open_job(path, simulated=profile is not None, to_run=True) as opened,
+        open_job(path, simulated=profile is not None, to_run=True, options=options) as opened,
         provider_of(profile, opened, opened.models, speed=flags["speed"], terminal=terminal) as provider,
     ):
         shown = ShownRun(opened, path, terminal, progress=progress, log=log)
@@ -209,6 +209,7 @@ def submit_options(flags: RunFlags, *, exact: bool, simulated: bool) -> SubmitOp
         pay_again=flags["pay_again"],
         route=flags["route"],
         deadline_s=flags["deadline"],
+        workers=flags["workers"],
         fail_fast=flags["fail_fast"],
         max_run_time_s=flags["max_run_time"],
         waits=not flags["no_wait"],

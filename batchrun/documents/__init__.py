@@ -22,8 +22,10 @@ class FoundFile(NamedTuple):
     size: int
     mtime_ns: int
     ctime_ns: int
-    """When content or status of the file changed last, by the system's clock; nobody can set this time back."""
+    """When content or status of the file changed last, by the system's clock; nobody can set this time back. 0 for a
+    file in a bucket, which keeps no such time."""
     inode: int
+    """The inode; for a file in a bucket, the number of its version."""
     problem: str | None = None
     """Why nobody can look at the path; None for a path that may be a readable file."""
 
@@ -47,6 +49,10 @@ Guard = Callable[[str], AbstractContextManager[object]]
 
 A guard raises NeedsChild where such documents are not read, and GivenUp for a document that was tried in vain.
 """
+
+
+class Unfit(Exception):
+    """There is nothing to read at a path; the message is the reason."""
 
 
 class NeedsChild(Exception):
@@ -85,6 +91,9 @@ class Source(Protocol):
     @property
     def columns(self) -> frozenset[str] | None:
         """The names for `{{ doc.name }}` in a prompt, beside id and text; None when documents have no columns."""
+
+    def canary(self) -> str | None:
+        """Return the path of a file that every process which reads the source must see, or None if there is none."""
 
     def shards(self) -> Iterator[Shard]:
         """List all documents in a stable order, without reading more than that needs."""

@@ -1,5 +1,7 @@
 """How large files and texts may be."""
 
+from batchrun.documents import Unfit
+
 MAX_BYTES = 32_000_000
 """The API takes no larger request, so a larger text is not sent."""
 MAX_NATIVE_BYTES = MAX_BYTES // 4 * 3
@@ -20,3 +22,9 @@ def too_large(size: int) -> str:
 def file_too_large(size: int) -> str:
     """Return the reason why a file of so many bytes is not read."""
     return f"a file of {size / 1e6:,.1f} MB: files above {MAX_FILE_BYTES / 1e6:.0f} MB are not read; split it first"
+
+
+def require_size(size: int) -> None:
+    """Raise Unfit for a file of so many bytes if it is too large to be read."""
+    if size > MAX_FILE_BYTES:
+        raise Unfit(file_too_large(size))

@@ -29,6 +29,10 @@ class ChosenDocuments:
         """The names of the columns of the documents."""
         return self.source.columns
 
+    def canary(self) -> str | None:
+        """Return the path of a file that other processes must see."""
+        return self.source.canary()
+
     def shards(self) -> Iterator[Shard]:
         """List the documents in the order of the references."""
         for number, first in enumerate(range(0, len(self.refs), self.page)):

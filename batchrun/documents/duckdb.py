@@ -133,6 +133,10 @@ class DuckdbSource:
         """Stream every row. Raises Refused, before the first, when ids are NULL or not unique."""
         yield from self._stream(None)
 
+    def canary(self) -> str | None:
+        """Return the path of the database."""
+        return str(self._path)
+
     def shards(self) -> Iterator[Shard]:
         """Stream every row: what a query gives can only be read in one piece, so a shard has its documents with it."""
         for number, rows in enumerate(grouped(self._stream(None), text_size)):

@@ -2,16 +2,19 @@
 
 import hashlib
 import os
+import shlex
 import stat
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeVar
 
 from batchrun.document import Document, DocumentRef, Unreadable, text_sha
-from batchrun.documents import FoundFile, GivenUp, Guard, Shard, grouped, scan, text_size, unguarded
-from batchrun.documents.bounds import MAX_FILE_BYTES, file_too_large
+from batchrun.documents import FoundFile, GivenUp, Guard, Shard, Unfit, grouped, scan, text_size, unguarded
+from batchrun.documents.bounds import MAX_FILE_BYTES, require_size
+from batchrun.documents.buckets import fetched, stored_files
 from batchrun.documents.encoding import Undecodable, decode
 from batchrun.documents.formats import FORMATS, Format, Found, Part, ReadOptions, Unusable, UnusablePart
 from batchrun.documents.formats.pdf_boxes import Box, boxes_of
@@ -25,6 +28,7 @@ from batchrun.documents.tree import Found as FoundPath
 from batchrun.documents.tree import Tree, leads_out
 from batchrun.errors import Refused
 from batchrun.file_system import FILE_FAULTS, other_kind, tried
+from batchrun.job.table_names import is_remote
 
 T = TypeVar("T")
 TEXT, PDF = FORMATS["text"], FORMATS["pdf"]
@@ -42,15 +46,13 @@ def _worth_keeping(parts: _Parts) -> bool:
     return len(parts) > 1 and sum(map(text_size, parts.values())) <= MAX_KEPT
 
 
+LASTS_S = 30
+"""How long the parts of a file in a bucket are kept for the next call."""
 _LATEST: Latest[object, _Parts] = Latest(keeps=_worth_keeping)
 
 
-class _Unfit(Exception):
-    """There is nothing to read at a path; the message is the reason."""
-
-
 class FileSource:
-    """The files that `include` names and `exclude` does not, in the order of their paths.
+    """The files that `include` names and `exclude` does not, in the order of their paths; those in buckets come last.
 
     Links are followed within the root (a `**` goes through no linked folder), never out of it.
     """
@@ -83,18 +85,25 @@ class FileSource:
         without = [pattern for text in (*exclude, *own) for pattern in (text, f"{text}/**")]
         self._tree = Tree(
             root=self._root,
-            include=[Glob.parse(text, self._root) for text in include],
-            exclude=[Glob.parse(text, self._root, hidden=True) for text in without],
+            include=[Glob.parse(text, self._root) for text in include if not is_remote(text)],
+            exclude=[Glob.parse(text, self._root, hidden=True) for text in without if not is_remote(text)],
         )
+        self._stored = [Glob.of_address(text) for text in include if is_remote(text)]
+        self._not_stored = [Glob.of_address(text, hidden=True) for text in without if is_remote(text)]
 
     def scan(self) -> Iterator[Document | Unreadable]:
         """Read every file once. Raises Refused when there is none."""
         return scan(self)
 
+    def canary(self) -> str | None:
+        """Return the path of the first file. Returns None if there is no readable file."""
+        return next((found.path for found in self._tree.walk() if found.problem is None), None)
+
     def shards(self) -> Iterator[Shard]:
         """List the files, without opening any. Raises Refused when there is none."""
         nothing = True
-        listed = (self._found(number, found) for number, found in enumerate(self._tree.walk()))
+        stored: Iterator[FoundPath | FoundFile] = stored_files(self._stored, self._not_stored)
+        listed = (self._found(number, found) for number, found in enumerate(chain(self._tree.walk(), stored)))
         for number, files in enumerate(grouped(listed, lambda file: file.size)):
             nothing = False
             yield Shard(number, None, sum(file.size for file in files), tuple(files))
@@ -103,18 +112,22 @@ class FileSource:
 
     def read_shard(self, shard: Shard, guard: Guard = unguarded) -> Iterator[Document | Unreadable]:
         """Read the files of a shard, each once."""
-        for file in shard.files:
-            path = self._path(file.source)
-            if file.problem:
-                yield self._unreadable(path, file.problem)
+        paths = [(self._path(file.source), file.problem) for file in shard.files]
+        ahead = fetched([path for path, problem in paths if is_remote(path) and not problem], guard)
+        for path, problem in paths:
+            if problem:
+                yield self._unreadable(path, problem)
             else:
-                yield from self._load(path, guard)
+                yield from self._load(path, guard, ahead)
 
     def read(self, refs: Sequence[DocumentRef], guard: Guard = unguarded) -> list[Document | Unreadable]:
         """Read these documents as they are now. Neighbours that are parts of one file are read together."""
         found: list[Document | Unreadable] = []
-        for file, of_file in groupby(refs, key=file_of):
-            parts = self._parts(self._path(file), guard)
+        by_path = [(self._path(file), list(of_file)) for file, of_file in groupby(refs, key=file_of)]
+        stored = [path for path, _ in by_path if is_remote(path)]
+        ahead = fetched(stored, guard) if len(stored) > 1 else None
+        for path, of_file in by_path:
+            parts = _by_place(self._load(path, guard, ahead)) if ahead and is_remote(path) else self._parts(path, guard)
             whole = parts.get("") if len(parts) == 1 else None
             for ref in of_file:
                 one = parts.get(ref.place) or (whole if isinstance(whole, Unreadable) else None)
@@ -156,23 +169,32 @@ class FileSource:
             return []
 
         try:
-            data = tried(lambda: self._bytes(path), path)
+            data = self._content(path, guard)
             any(found for _ in read_file(data, path.rpartition("/")[2], self._format_name, self._options, read_one))
-        except (_Unfit, OSError, Unusable):
+        except (Unfit, OSError, Unusable):
             return None
         return found[0] if found else None
 
     def _parts(self, path: str, guard: Guard) -> _Parts:
-        """Read a file, or take what was read last if that was this file as it is now. Returns its parts by place."""
-        try:
-            status = Path(path).stat()
-        except OSError:
-            return {one.place: one for one in self._load(path, guard)}
-        times = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino
-        key = (path, self._id_from, self._format_name, self._options, times)
-        return _LATEST.get(key, lambda: {one.place: one for one in self._load(path, guard)})
+        """Read a file, or take what was read last if that was this file as it is now. Returns its parts by place.
 
-    def _found(self, number: int, found: FoundPath) -> FoundFile:
+        A file in a bucket is as it was some seconds ago: its bytes may be in many documents, and are far away.
+        """
+        times: tuple[float, ...]
+        if is_remote(path):
+            times = (time.monotonic() // LASTS_S,)
+        else:
+            try:
+                status = Path(path).stat()
+            except OSError:
+                return _by_place(self._load(path, guard))
+            times = status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino
+        key = (path, self._id_from, self._format_name, self._options, times)
+        return _LATEST.get(key, lambda: _by_place(self._load(path, guard)))
+
+    def _found(self, number: int, found: FoundPath | FoundFile) -> FoundFile:
+        if isinstance(found, FoundFile):
+            return found._replace(number=number)
         status, source = found.status, self._shown(found.path)
         if status is None:
             return FoundFile(number, source, 0, 0, 0, 0, found.problem)
@@ -180,13 +202,18 @@ class FileSource:
         return FoundFile(number, source, status.st_size, *times, status.st_ino, found.problem)
 
     def _path(self, source: str) -> str:
-        """Return the path of a file from the path as shown to people."""
+        """Return the path or the address of a file, as shown to people before."""
+        if is_remote(source):
+            return actual(source)
         return os.path.join(self._root, actual(source))  # noqa: PTH118 - five times faster than a Path, for each file
 
-    def _load(self, path: str, guard: Guard) -> Iterator[Document | Unreadable]:
+    def _load(
+        self, path: str, guard: Guard, ahead: Iterator[bytes | Unfit] | None = None
+    ) -> Iterator[Document | Unreadable]:
+        """Read a file. The bytes of a file in a bucket are the next ones of `ahead`, if there is one."""
         try:
-            data = tried(lambda: self._bytes(path), path)
-        except _Unfit as finding:
+            data = self._content(path, guard, ahead)
+        except Unfit as finding:
             yield self._unreadable(path, str(finding))
             return
         except OSError as error:
@@ -242,12 +269,20 @@ class FileSource:
         except Undecodable:
             return ""
 
+    def _content(self, path: str, guard: Guard, ahead: Iterator[bytes | Unfit] | None = None) -> bytes:
+        if not is_remote(path):
+            return tried(lambda: self._bytes(path), path)
+        content = next(ahead or fetched([path], guard))
+        if isinstance(content, Unfit):
+            raise content
+        return content
+
     def _bytes(self, path: str) -> bytes:
         status = os.lstat(path)
         if stat.S_ISLNK(status.st_mode):
             status = Path(path).stat()
             if not self._tree.confines(path):
-                raise _Unfit(leads_out(path))
+                raise Unfit(leads_out(path))
         _require_readable(status)
         # A pipe may have taken the file's place since; without O_NONBLOCK, opening the pipe would hang. A file object
         # would make twice as many system calls, and threads change places at each system call.
@@ -271,9 +306,13 @@ class FileSource:
     def _no_documents(self) -> Refused:
         patterns = ", ".join(self._include)
         but = f", or exclude ({', '.join(self._exclude)}) leaves nothing of it" if self._exclude else ""
-        return Refused(f"no documents: nothing matches {patterns} below {self._root}{but}", hint=self._nearest())
+        below = f" below {self._root}" if self._tree.include else ""
+        return Refused(f"no documents: nothing matches {patterns}{below}{but}", hint=self._nearest())
 
     def _nearest(self) -> str:
+        if not self._tree.include:
+            tool = "aws s3" if self._stored[0].text.startswith("s3://") else "gcloud storage"
+            return f"to see what is there: {tool} ls {shlex.quote(self._stored[0].folder)}"
         first = self._tree.include[0]
         if (self._root / first.text).is_dir():
             return f'{first.text} is a folder; for the files in it write "{first.text.rstrip("/")}/**"'
@@ -285,8 +324,8 @@ class FileSource:
 
 def _require_readable(status: os.stat_result) -> None:
     if kind := other_kind(status.st_mode):
-        raise _Unfit(f"{kind}, not a file")
-    _require_size(status.st_size)
+        raise Unfit(f"{kind}, not a file")
+    require_size(status.st_size)
 
 
 def _all_of(file: int, size: int) -> bytes:
@@ -294,15 +333,10 @@ def _all_of(file: int, size: int) -> bytes:
     while len(data) != size:  # the file is growing, has no known size, or comes in parts
         more = os.read(file, MAX_FILE_BYTES)
         data += more
-        _require_size(len(data))
+        require_size(len(data))
         if not more:
             break
     return data
-
-
-def _require_size(size: int) -> None:
-    if size > MAX_FILE_BYTES:
-        raise _Unfit(file_too_large(size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +361,10 @@ class _Reading:
         if self.cache:
             self.cache.keep(sha, one, options, found)
         return found
+
+
+def _by_place(found: Iterator[Document | Unreadable]) -> _Parts:
+    return {one.place: one for one in found}
 
 
 def is_pdf(reader: str) -> bool:

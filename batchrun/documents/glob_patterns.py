@@ -40,6 +40,12 @@ class Glob:
         parts += [_part(name, hidden=hidden) for name in wild]
         return cls(text=text, folder=folder, parts=tuple(parts))
 
+    @classmethod
+    def of_address(cls, text: str, *, hidden: bool = False) -> "Glob":
+        """Read a pattern for files in a bucket. `folder` is the text before the first wildcard, perhaps half a name."""
+        names = PurePosixPath(f"{text}/*" if text.endswith("/**") else text).parts
+        return cls(text, re.split(r"[*?\[]", text)[0], tuple(_part(name, hidden=hidden) for name in names))
+
 
 @dataclass(frozen=True, slots=True)
 class Trail:

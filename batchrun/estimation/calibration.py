@@ -87,6 +87,7 @@ class Calibration:
         variance = math.fsum(
             weight * math.fsum(map(operator.mul, weights, row))
             for weight, row in zip(weights, self.covariance, strict=True)
+            if weight
         )
         half = math.hypot(self._quantile * math.sqrt(max(variance, 0.0)), self.bias * mean)
         return Interval(mean, max(mean - half, 0.0), mean + half)

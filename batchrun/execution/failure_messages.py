@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from batchrun.batch import RemoteBatch
-from batchrun.budget.cap_text import called, quantity, raising, renewed, said, worst
+from batchrun.budget.cap_text import called, quantity, raising, renewed, said, taken, worst
 from batchrun.budget.caps import Amount, Cap, CapUsage, Origin
 from batchrun.catalog.money import dollars
 from batchrun.errors import Ambiguous, BatchrunError, EnvironmentProblem, Stopped
@@ -183,10 +183,8 @@ def budget_reached(refusal: CapExceeded, amount: Amount) -> BudgetReached:
     """Say which cap would be passed, and how to go on."""
     cap = refusal.cap
     used, limit = quantity(cap, refusal.used), quantity(cap, cap.limit)
-    message = (
-        f"{called(cap)} is reached: {used} of {limit}{said(cap)} is spent or reserved for"
-        f" lost answers, and the next request {worst(cap, amount)}."
-    )
+    spent = f"{used} of {limit}{said(cap)} is {taken(cap, held=' for lost answers')}"
+    message = f"{called(cap)} is reached: {spent}, and the next request {worst(cap, amount)}."
     return BudgetReached(cap, message, hint=f"{to_finish(cap)}: what is done is not paid twice")
 
 

@@ -67,9 +67,11 @@ async def execute(
     context = replace(context, tell=tell, brakes=tolerance.brakes, sending=caller.sending)
     try:
         async with context.writer:
+            await give_back(context, setup)  # an earlier process may have died with more than it used
             with caller.interrupts(halt), stop_conditions.timed():
                 async with publishing(output, context):
                     await run_routes(context, setup, caller.provider)
+            await give_back(context, setup)
     except BatchrunError as problem:
         halt.stop(problem)
     finally:
@@ -77,6 +79,12 @@ async def execute(
             setup.reader.close()
         output.close()
     return context.writer.cause_of(halt.reason)
+
+
+async def give_back(context: RunContext, setup: SendSetup | None) -> None:
+    """Give back what is leased of caps that several hosts share, and not used."""
+    if setup and setup.leases:
+        await setup.leases.settle(context.writer.write, setup.caps)
 
 
 async def run_routes(context: RunContext, setup: SendSetup | None, provider: ProviderFactory) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchrun.answers.form import AnswerForm
 from batchrun.budget.caps import Caps
@@ -17,6 +18,9 @@ from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.prompt_caching import longest
 from batchrun.strategy.routes import Route
+
+if TYPE_CHECKING:
+    from batchrun.leases.client import Leases
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,8 @@ class SendSetup:
     """The folder of the spool of a batch."""
     max_at_risk_nusd: int | None = None
     """The most that streamed requests in flight may cost together; None means any amount."""
+    leases: "Leases | None" = None
+    """Who grants parts of the caps that several hosts share. None if no other host shares a cap."""
     killed_before: bool = False
     """Whether a process of this run was killed while requests were in flight."""
     merge: Callable[[Ledger, int], int | None] | None = None

@@ -13,21 +13,23 @@ AUTO = "auto"
 _TAG_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 
-def auto_or_up_to(most: int) -> PlainValidator:
-    """Make the check of a number that may be left to us."""
+def auto_or_up_to(most: int, *words: str) -> PlainValidator:
+    """Make the check of a number that may be left to us, or be one of some `words`."""
+    known = (AUTO, *words)
+    shown = ", ".join(f'"{word}"' for word in known)
 
     def check(value: object) -> int | str:
-        if value == AUTO:
-            return AUTO
+        if isinstance(value, str) and value in known:
+            return value
         if isinstance(value, bool) or not isinstance(value, int):
-            raise wrong_value(f'"auto" or a whole number from 1 to {most}')
+            raise wrong_value(f"{shown} or a whole number from 1 to {most}")
         if value < 1:
             raise PydanticKnownError("greater_than_equal", {"ge": 1})
         if value > most:
             raise PydanticKnownError("less_than_equal", {"le": most})
         return value
 
-    written = Annotated[int, Field(ge=1, le=most)] | Literal["auto"]
+    written = Annotated[int, Field(ge=1, le=most)] | Literal[known]  # type: ignore[valid-type]
     return PlainValidator(check, json_schema_input_type=written)
 
 

@@ -14,7 +14,7 @@ from batchrun.job.key_types import ModelNames, Positive, TagPair, TierName
 from batchrun.job.problems import JobFileError, Problem, TextFile
 from batchrun.job.project_root import PROJECT_FILE
 from batchrun.job.prompts import why_unreadable
-from batchrun.job.provider_sections import NamedProviders, ProviderSection
+from batchrun.job.provider_sections import Address, NamedProviders, ProviderSection
 from batchrun.job.providers import Providers
 from batchrun.job.telling_sections import MetricsSection, NotifySection, for_every_job
 from batchrun.job.toml_file import MOST_BYTES, TomlText
@@ -68,6 +68,8 @@ class ProjectBudget(ModelBudget):
     """The only models that jobs may use; the default allows all but the denied models."""
     denied_models: ModelNames = ()
     """Models that no job may use."""
+    leases: Address | None = None
+    """The lease service that keeps caps for several hosts, such as `http://10.0.0.5:8330`; the default is none."""
     models: dict[str, ModelBudget] = Field(default_factory=dict)
     """The caps of models, by name."""
     tags: dict[TagPair, ModelBudget] = Field(default_factory=dict)

@@ -36,7 +36,8 @@ _PRINTED = re.compile(r"[!-~]+")
 _DOMAINS: dict[ProviderType, str] = {"openai": ".openai.com", ANTHROPIC: ".anthropic.com"}
 
 
-def _address(text: str) -> str:
+def address(text: str) -> str:
+    """Check the address of a service. Raises PydanticCustomError."""
     try:
         parts, has_port = urlsplit(text), urlsplit(text).port != 0
     except ValueError:
@@ -46,6 +47,10 @@ def _address(text: str) -> str:
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise refusal("an address here has neither user nor password, nor a query")
     return text
+
+
+Address = Annotated[str, AfterValidator(address)]
+"""The address of a service, without credentials."""
 
 
 def _harmless(headers: dict[str, str]) -> dict[str, str]:
@@ -73,7 +78,7 @@ class ProviderSection(Table):
 
     type: ProviderType = ANTHROPIC
     """Whose API answers; a provider that is named like a type is of that type by default."""
-    base_url: Annotated[str, AfterValidator(_address)] | None = None
+    base_url: Address | None = None
     """The address of the API, if it is not the usual one."""
     region: Text | None = None
     """The region of the cloud; the default is what the environment or the cloud's own settings say."""

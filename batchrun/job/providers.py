@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from batchrun.errors import UsageProblem
 from batchrun.job.problems import did_you_mean
@@ -49,8 +50,7 @@ class Providers:
 
         Raises UsageProblem for a provider that no file names, such as that of an open batch whose section is gone.
         """
-        kind = next((kind for kind in TYPES if kind == name), None)
-        if found := self.sections.get(name) or (kind and ProviderSection(type=kind)):
+        if found := self.sections.get(name) or _defaults().get(name):
             return found
         close = did_you_mean(name, {*self.sections, *TYPES})
         meant = f"did you mean {close}? " if close else ""
@@ -62,6 +62,12 @@ class Providers:
         name, _ = self.split(model)
         kind = self.section(name).type
         return "" if kind == name else kind
+
+
+@cache
+def _defaults() -> Mapping[str, ProviderSection]:
+    """Return the sections of the types, as they are where no file has a section."""
+    return {kind: ProviderSection(type=kind) for kind in TYPES}
 
 
 def engine_name(provider: str, model: str) -> str:

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag,
 from batchrun.escaping import escape_control
 from batchrun.job.field_types import Table
 from batchrun.job.key_types import Positive, Text, Texts, distinct
-from batchrun.job.table_names import database_name
+from batchrun.job.table_names import database_name, file_place
 from batchrun.job.template import Template, TemplateError
 from batchrun.job.units import CacheBytes
 from batchrun.job.value_errors import matching, one_of, refusal, wrong_value
@@ -85,7 +85,7 @@ class FilesSourceSection(_SourceSection):
     type: Annotated[Literal["files"], Field(examples=['type = "files"'])]
     """Says that documents are files."""
     include: Annotated[Texts, Field(min_length=1, examples=['include = ["documents/*.txt"]'])]
-    """The patterns of the files, such as `letters/**`, from the project's folder on."""
+    """The patterns of the files, such as `letters/**`, from the project's folder on; or `s3://…` and `gs://…`."""
     exclude: Texts = ()
     """The patterns of files and folders that are left out."""
     encoding: Annotated[
@@ -101,7 +101,17 @@ class FilesSourceSection(_SourceSection):
     pdf: Literal["text", "native", "auto"] = "text"
     """What is sent of PDFs: their text, the files themselves, or the files that have no text. Images are like these."""
     id: Literal["relpath", "stem"] = "relpath"
-    """What names a document: its path below the project, or its name without the ending."""
+    """What names a document: its path below the project or its address, or its name without the ending."""
+
+    @model_validator(mode="after")
+    def _looks_somewhere(self) -> Self:
+        places = {file_place(text, key="include") for text in self.include}
+        if elsewhere := next((text for text in self.exclude if file_place(text, key="exclude") not in places), None):
+            hint = 'in a bucket, write the whole address, such as "s3://bucket/**/drafts"'
+            raise refusal(
+                f'"{elsewhere}" leaves nothing out, because include looks elsewhere', key="exclude", hint=hint
+            )
+        return self
 
     @model_validator(mode="after")
     def _has_columns(self) -> Self:

@@ -35,6 +35,11 @@ _TABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 AUTO_CONCURRENCY = 500
 """The most requests in progress at once when the job file does not say; pacing and outages keep the number lower."""
 MOST_CONCURRENCY = 1000
+MOST_WORKERS = 256
+"""How many child processes a machine may be asked for."""
+WorkersSetting = int | Literal["auto", "inline", "ray", "dask"]
+"""Who reads documents; see `RunSection.workers`."""
+WORKERS_CHECK = auto_or_up_to(MOST_WORKERS, "inline", "ray", "dask")
 MOST_TAGS = 20
 MOST_EXAMPLES = 20
 """How many examples every request may carry."""
@@ -135,6 +140,9 @@ class RunSection(Table):
     """When all should be done, counted from the start of the run."""
     max_concurrency: Annotated[int | Literal["auto"], auto_or_up_to(MOST_CONCURRENCY)] = "auto"
     """The most requests in progress at once; auto allows 500."""
+    workers: Annotated[WorkersSetting, WORKERS_CHECK] = "auto"
+    """Who reads documents: this process, so many child processes, or the nodes of a Ray or Dask cluster. Nothing else
+    depends on them; auto starts child processes where that pays, or where reading may end the process."""
     max_at_risk_nusd: Annotated[NanoDollars | None, Field(alias="max_at_risk_usd")] = None
     """The most that streamed requests in flight may cost together: a killed process may pay for them again."""
     fail_fast: bool = False

@@ -1,5 +1,6 @@
 """What a file is by the ending of its name: a table, and of which kind, or another thing that is no DuckDB database."""
 
+import re
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -23,6 +24,9 @@ _ROWS = (
     *(f"{ending}.gz" for ending, kind in _KINDS.items() if kind in {"csv", "tsv", "jsonl"}),
 )
 """The endings of files with a record in each line or row; every file of a source is held against them."""
+BUCKETS = ("s3://", "gs://")
+"""The addresses of buckets of Amazon and Google, whose files can be listed."""
+_IN_BUCKET = re.compile(r"((?:s3|gs)://[a-z0-9][a-z0-9._-]{1,221}/)(?!.*\?\w+=).+", re.DOTALL)
 READABLE = "csv, tsv, jsonl, ndjson (each also with .gz), parquet, xlsx, xlsm, xls, xlsb or ods"
 _SQLITE = (".sqlite", ".sqlite3")
 FROM_SQLITE = (
@@ -32,8 +36,21 @@ FROM_SQLITE = (
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is an address, which DuckDB reads through its httpfs extension."""
-    return path.lower().startswith(("s3://", "https://", "http://"))
+    """Whether a path is an address; tables there are read by DuckDB through its httpfs extension."""
+    return path.lower().startswith((*BUCKETS, "https://", "http://"))
+
+
+def file_place(pattern: str, *, key: str) -> str:
+    """Return where a pattern of files looks: the address of a bucket, or an empty text for a disk.
+
+    Refuses an address that is no pattern for files in a bucket. The address is not told: it may have a key in it.
+    """
+    if not is_remote(pattern):
+        return ""
+    if found := _IN_BUCKET.fullmatch(pattern):
+        return found[1]
+    hint = "write s3://bucket/folder/** or gs://bucket/folder/**"
+    raise refusal("an address that names no files in a bucket", key=key, hint=hint)
 
 
 def table_kind(path: str) -> TableKind | None:

@@ -50,6 +50,7 @@ from batchrun.strategy.plan import Plan
 from batchrun.strategy.provider_notes import no_batches
 from batchrun.strategy.routes import Route
 from batchrun.workers.children import Children
+from batchrun.workers.pool import Pool
 from batchrun.workers.workers import Workers
 
 LOOKING_S = 2.0
@@ -79,8 +80,8 @@ class Planner:
     """Where to look for rows of the documents to send; None if they are sent whether they have rows or not."""
     typed: tuple[str, ...] = ()
     """The command that plans, as in `Plan.typed`."""
-    children: Children = field(default_factory=Children)
-    """The processes that read what must not be read in this one."""
+    pool: Pool = field(default_factory=Children)
+    """The workers that read what must not be read in this process, or all they can."""
     rescans: bool = False
     """Whether files are opened that have not changed since their documents were settled."""
     rereads: bool = False
@@ -320,7 +321,7 @@ class Planner:
             ),
             columns=source.columns,
         )
-        return Workers(weigher, self.children, self.source.parallel)
+        return Workers(weigher, self.pool, self.source.parallel)
 
     def count(self, numbers: Iterable[int]) -> None:
         """Count the tokens of documents that were only guessed."""

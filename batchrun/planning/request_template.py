@@ -42,6 +42,10 @@ class RequestTemplate:
             turns=self.renderer.turns,
         )
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out hashes: whatever process gets the template computes its own."""
+        return {name: value for name, value in self.__dict__.items() if name not in {"prompt_sha", "fingerprint"}}
+
     def request(self, document: Document, *, max_tokens: int | None = None) -> Request:
         """Make the request for a document; `max_tokens` replaces the job's."""
         if document.native:

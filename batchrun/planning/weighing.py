@@ -5,7 +5,8 @@ A weigher knows a job and its source, and nothing of the ledger. The texts of do
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from itertools import chain
+from typing import Any, NamedTuple
 
 from batchrun.document import Document, DocumentRef, Place, Unreadable
 from batchrun.documents import FoundFile, Guard, Shard, Source, unguarded
@@ -22,6 +23,7 @@ from batchrun.estimation.text_class import TextClass
 from batchrun.planning.request_builder import RequestBuilder
 from batchrun.planning.selection import Selection
 from batchrun.planning.source_columns import source_columns
+from batchrun.planning.suspects import halved, read_stretch
 from batchrun.request import Request
 from batchrun.strategy.model_chain import ModelChain
 
@@ -109,6 +111,8 @@ class Wanted:
     """The stretches of the text whose boxes are needed, if the document is a PDF."""
     boxes: tuple[Box, ...] = ()
     """The boxes whose pages are needed as pictures, if the document is a PDF."""
+    lost: str = ""
+    """Why the document is not read, if its reading ends whatever reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +154,16 @@ class Weigher:
     columns: tuple[str, ...] = ()
     """The columns of the source that the output gets."""
 
+    @property
+    def fingerprint(self) -> str:
+        """The hash of everything in the job's requests but the documents."""
+        return self.builder.fingerprint
+
     def weigh(self, shard: Shard, counts: bool, guard: Guard = unguarded) -> Page:  # noqa: FBT001 (sent to a process)
         """Read the selected documents of a shard. With `counts` all are counted, else those that may be too large."""
         seen, weighed = 0, list[Weighed]()
         files = {file.source: file for file in shard.files} if self.columns and self.source.columns is None else {}
-        for found in self.source.read_shard(shard, guard):
+        for found in read_stretch(self.source, shard, guard):
             seen += 1
             if self.selection.takes(found):
                 parts = self._parts(found)
@@ -164,7 +173,9 @@ class Weigher:
         return Page(seen, tuple(zip(*weighed, strict=True)))
 
     def prepare(self, wanted: Sequence[Wanted], guard: Guard = unguarded) -> list[Prepared | Unreadable]:
-        """Read documents again as they are now, in order, and make their requests."""
+        """Read documents again as they are now, in order, and make their requests. What is lost comes by itself."""
+        if wanted and wanted[0].lost:
+            return [Unreadable(one.ref.doc_id, one.ref.source, one.lost, one.ref.place) for one in wanted]
         names = [segment_name(one.ref.doc_id) if self.overlap_tokens is not None else None for one in wanted]
         refs = [whole_ref(one.ref, name) for one, name in zip(wanted, names, strict=True)]
         read = self.source.read(list(dict.fromkeys(refs)), guard)
@@ -174,6 +185,24 @@ class Weigher:
             self._boxed(one, wholes[ref], the_part(parts[ref], name), guard)
             for one, ref, name in zip(wanted, refs, names, strict=True)
         ]
+
+    def file_of(self, wanted: Wanted) -> str:
+        """Return the file of a document."""
+        return file_of(wanted.ref)
+
+    def halved(self, some: Any, reason: str) -> Sequence[Any]:
+        """Cut a shard, or documents to be read again, in two. One document is given up instead, for this reason."""
+        if isinstance(some, Shard):
+            return halved(some, reason)
+        middle = len(some) // 2
+        return [some[:middle], some[middle:]] if middle else [[replace(some[0], lost=reason)]]
+
+    def joined(self, found: Sequence[Any]) -> Any:
+        """Join the pages of one shard's parts, or documents, in order."""
+        if not isinstance(found[0], Page):
+            return list(chain(*found))
+        parts = zip(*(page.columns for page in found if page.columns), strict=True)
+        return Page(sum(page.seen for page in found), tuple(tuple(chain(*column)) for column in parts))
 
     def _parts(self, found: Document | Unreadable) -> Sequence[Document | Unreadable]:
         """Split a document that is too large, if the job splits. Any other document is its only part."""

@@ -2,7 +2,7 @@
 
 import shlex
 
-from batchrun.budget.cap_text import MAY_COST, called, quantity, raising, renewed, said, worst
+from batchrun.budget.cap_text import MAY_COST, called, quantity, raising, renewed, said, taken, worst
 from batchrun.budget.caps import Amount, Cap, CapUsage, Of, Per
 from batchrun.catalog.money import dollars, spent_and_held
 from batchrun.errors import Refused
@@ -144,7 +144,7 @@ def _first(plan: Plan, count: int) -> str:
 def _used(cap_usage: CapUsage) -> str:
     """Say how much of a cap that all jobs share is used. What the run itself has spent is said elsewhere."""
     cap = cap_usage.cap
-    return f", of which {quantity(cap, cap_usage.used)} is spent or reserved" if cap.per in {Per.DAY, Per.MONTH} else ""
+    return f", of which {quantity(cap, cap_usage.used)} is {taken(cap)}" if cap.per in {Per.DAY, Per.MONTH} else ""
 
 
 def _later(cap: Cap, needed: int) -> str:

@@ -6,12 +6,13 @@ Before the reading of a document that may end the process, the child tells which
 import contextlib
 import os
 import pickle
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from batchrun.documents import GivenUp
+from batchrun.documents import GivenUp, Unfit
+from batchrun.errors import BatchrunError
 from batchrun.workers.limits import Limits, address_space, limit_process, timed
 
 FULL = 0.6
@@ -22,7 +23,10 @@ FULL = 0.6
 class ChildGuard:
     """Surrounds the reading of a document in a child process; see `documents.Guard`."""
 
-    tell: Callable[[str], None]
+    tell: Callable[[tuple[str, Any]], None]
+    """Sends a message to the process that started this one."""
+    answer: Callable[[], Any]
+    """Receives the answer to a message that has one."""
     limits: Limits
     given_up: Mapping[str, GivenUp]
     """The reasons why documents are not read, by their sources."""
@@ -32,7 +36,7 @@ class ChildGuard:
         """Tell of the document, and limit the time of its reading. Raises GivenUp."""
         if given_up := self.given_up.get(source):
             raise given_up
-        self.tell(source)
+        self.tell(("reading", source))
         try:
             with timed(self.limits):
                 yield
@@ -41,6 +45,14 @@ class ChildGuard:
                 os.abort()  # or the documents after this one, which are innocent, would find no memory either
             raise
 
+    def fetched(self, addresses: Sequence[str]) -> Iterator[bytes | Unfit]:
+        """Read files in buckets through the process that started this one; see `buckets.fetched`."""
+        self.tell(("fetch", addresses))
+        contents = self.answer()
+        if isinstance(contents, BatchrunError):
+            raise contents
+        return iter(contents)
+
 
 def main(descriptor: int, limits: Limits) -> None:
     """Answer calls until the other end is closed."""
@@ -48,7 +60,7 @@ def main(descriptor: int, limits: Limits) -> None:
     with Connection(descriptor) as connection, contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             call, args, given_up = connection.recv()
-            guard = ChildGuard(lambda source: connection.send(("reading", source)), limits, given_up)
+            guard = ChildGuard(connection.send, connection.recv, limits, given_up)
             connection.send_bytes(_answer(call, args, guard))
 
 

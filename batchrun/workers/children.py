@@ -1,4 +1,4 @@
-"""Child processes as an executor: each runs one call at a time, and is replaced when it dies."""
+"""Child processes as a pool: each runs one call at a time, and is replaced when it dies."""
 
 import os
 import pickle
@@ -6,15 +6,18 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
 
-from batchrun.documents import GivenUp
+from batchrun.documents import Unfit, unguarded
+from batchrun.documents.buckets import fetched
+from batchrun.errors import BatchrunError
 from batchrun.masking import without_keys
-from batchrun.workers.limits import CIRCUMSTANCES, OUT_OF_TIME, Limits
+from batchrun.workers.limits import Limits
+from batchrun.workers.pool import Pool, WorkerDied
 
 START = """
 import sys
@@ -28,18 +31,6 @@ CLOSING_S = 5.0
 ORDINARY = Limits()
 
 
-class ChildDied(Exception):
-    """A child process ended amid a call."""
-
-    def __init__(self, source: str | None, signal_no: int, reason: str) -> None:
-        super().__init__(source, signal_no, reason)
-        self.source = source
-        """The document that the child was reading; None if the child was reading none."""
-        self.out_of_time = signal_no in OUT_OF_TIME
-        self.reason = GivenUp(reason, lasts=signal_no not in CIRCUMSTANCES)
-        """Why the document is given up, if it is."""
-
-
 class Child:
     """One child process, started when first needed."""
 
@@ -49,19 +40,22 @@ class Child:
         self._connection: Connection | None = None
 
     def call(self, message: bytes) -> Any:
-        """Send a call and wait for its result. Raises ChildDied, and what the call raises."""
+        """Send a call and wait for its result. Raises WorkerDied, and what the call raises."""
         reading: str | None = None
         connection = self._connection or self._start()
         try:
             connection.send_bytes(message)
             while True:
                 word, value = connection.recv()
-                if word != "reading":
+                if word == "fetch":
+                    connection.send(_contents(value))
+                elif word == "reading":
+                    reading = value
+                else:
                     break
-                reading = value
         except (EOFError, OSError):
             signal_no = max(0, -self.stop())
-            raise ChildDied(reading, signal_no, self._limits.ending(signal_no)) from None
+            raise WorkerDied(reading, signal_no, self._limits.ending(signal_no)) from None
         if word == "error":
             raise value
         return value
@@ -96,17 +90,33 @@ class Child:
         return self._connection
 
 
-class Children(Executor):
+def _contents(addresses: Sequence[str]) -> list[bytes | Unfit] | BatchrunError:
+    """Read files in buckets for a child, which has no credentials."""
+    try:
+        return list(fetched(addresses, unguarded))
+    except BatchrunError as error:
+        return error
+
+
+class Children(Pool):
     """Runs calls in child processes, as many at once as the machine has cores. Nothing is started before a call."""
 
-    def __init__(self, number: int | None = None, limits: Limits = ORDINARY) -> None:
+    name = "processes"
+
+    def __init__(self, number: int | None = None, limits: Limits = ORDINARY, *, takes_all: bool = False) -> None:
         self._limits = limits
-        self.number = number or len(os.sched_getaffinity(0))
+        self._number = number or len(os.sched_getaffinity(0))
+        self.takes_all = takes_all
         self._calls = SimpleQueue[tuple[Future[Any], bytes] | None]()
         self._children = list[Child]()
         self._threads = list[threading.Thread]()
         self._closed = False
         self._lock = threading.Lock()
+
+    @property
+    def number(self) -> int:
+        """How many child processes there are at most."""
+        return self._number
 
     @property
     def started(self) -> bool:
@@ -115,13 +125,12 @@ class Children(Executor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
         """Run `fn(*args, guard)` in a child. The only named argument is `given_up`, a mapping from source to reason."""
-        given_up: Mapping[str, GivenUp] = named.get("given_up", {})
-        call = Future[Any](), pickle.dumps((fn, args, given_up))
+        call = Future[Any](), pickle.dumps((fn, args, named.get("given_up", {})))
         with self._lock:
             if self._closed:
                 raise RuntimeError("the child processes have been ended")
             self._calls.put(call)
-            if len(self._children) < self.number:
+            if len(self._children) < self._number:
                 self._begin()
         return call[0]
 

@@ -1,28 +1,33 @@
-"""Reading in this process while that is safe and quick, else in child processes: the result is the same."""
+"""Reading in this process while that is safe and quick, else by the workers of a pool: the result is the same.
+
+A worker that dies costs nothing but time. Whoever tells which document ends workers has that document given up; what
+nobody knows of is found by halving.
+"""
 
 import contextlib
-import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, groupby
 from typing import Any, Generic, Protocol, TypeVar
 
 from batchrun.documents import GivenUp, Guard, NeedsChild, Shard
 from batchrun.errors import EnvironmentProblem
-from batchrun.workers.children import ChildDied, Children
+from batchrun.workers.pool import Pool, WorkerDied
 
 Page_co = TypeVar("Page_co", covariant=True)
 Wanted_contra = TypeVar("Wanted_contra", contravariant=True)
 Prepared_co = TypeVar("Prepared_co", covariant=True)
+Some = TypeVar("Some")
+Found = TypeVar("Found")
 WORTH_CHILDREN = 20_000_000
 """From how many bytes of documents on it pays to start child processes for documents that need none."""
 AHEAD = 4
-"""How many shards are under way for each child process."""
-LISTED = 32
-"""How many shards are listed before one is read: a process that will start others begins no large reading itself."""
+"""How many shards are under way for each worker."""
 TRIES = 2
-"""How often a document is read that ended a child process: perhaps the documents before it were at fault."""
+"""How often that is read by itself which ended a worker: perhaps what was read before or beside it was at fault."""
 
 
 class Weighs(Protocol[Page_co, Wanted_contra, Prepared_co]):
@@ -34,10 +39,23 @@ class Weighs(Protocol[Page_co, Wanted_contra, Prepared_co]):
     def prepare(self, wanted: Sequence[Wanted_contra], guard: Guard) -> Sequence[Prepared_co]:
         """Read some documents again."""
 
+    def file_of(self, wanted: Wanted_contra) -> object:
+        """Return what is the same for all documents of one file."""
+
+    def halved(self, some: Some, reason: str) -> Sequence[Some]:
+        """Cut a shard, or documents to be read again, in two. One document is given up instead, for this reason."""
+
+    def joined(self, found: Sequence[Found]) -> Found:
+        """Join what was found in the parts of what was cut."""
+
 
 def refuse(_: str) -> Any:
     """Refuse, as a guard, to read in this process what may end the process."""
     raise NeedsChild
+
+
+def do_nothing(_: Guard) -> None:
+    """Show that a worker lives."""
 
 
 @dataclass(eq=False)
@@ -45,48 +63,46 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
     """Reads the documents of one source."""
 
     weigher: Weighs[Page_co, Wanted_contra, Prepared_co]
-    children: Children
+    pool: Pool
     parallel: bool
     """Whether other processes can read the source."""
     _given_up: dict[str, GivenUp] = field(default_factory=dict)
+    """Replaced and never changed, because other threads send it."""
     _deaths: Counter[str] = field(default_factory=Counter)
+    _seen_bytes: int = 0
+    _suspects: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1))
 
     def weigh(self, shards: Iterable[tuple[Shard, bool]]) -> Iterator[tuple[Shard, Page_co]]:
         """Read shards, each given with whether its documents are counted. Pages come in any order."""
         under_way: dict[Future[Page_co], tuple[Shard, bool]] = {}
-        listed = iter(shards)
-        ahead = list(itertools.islice(listed, LISTED if self.parallel else 0))
-        seen_bytes, listed_bytes = 0, sum(shard.size for shard, _ in ahead)
-        for shard, counts in itertools.chain(ahead, listed):
-            seen_bytes += shard.size
-            inline = None if self._pays(max(seen_bytes, listed_bytes)) else self._inline(shard, counts=counts)
+        for shard, counts in shards:
+            self._seen_bytes += shard.size
+            pays = self._spreads or (self.parallel and self.pool.started)
+            inline = None if pays else self._inline(shard, counts=counts)
             if inline is not None:
                 yield shard, inline
                 continue
             under_way[self._send(shard, counts=counts)] = shard, counts
-            while len(under_way) >= AHEAD * self.children.number:
+            while len(under_way) >= AHEAD * self.pool.number:
                 yield from self._landed(under_way)
         while under_way:
             yield from self._landed(under_way)
 
     def prepare(self, wanted: Sequence[Wanted_contra]) -> Sequence[Prepared_co]:
-        """Read some documents again. The call blocks."""
-        if not (self.parallel and self.children.started):
-            with contextlib.suppress(NeedsChild):
-                return self.weigher.prepare(wanted, refuse)
-        while True:
+        """Read some documents again, each file by one worker. The call blocks."""
+        if not (self.parallel and self.pool.takes_all):
             try:
-                sent = self.children.submit(self.weigher.prepare, wanted, given_up=self._given_up)
-                prepared: Sequence[Prepared_co] = sent.result()
-            except ChildDied as died:
-                self._learn(died)
-            else:
-                self._deaths[""] = 0
-                return prepared
+                return self.weigher.prepare(wanted, refuse)
+            except NeedsChild:
+                pass
+        sent = [(part, self._send_wanted(part)) for part in self._parts(wanted)]
+        return [prepared for part, future in sent for prepared in self._prepared(part, future)]
 
-    def _pays(self, seen_bytes: int) -> bool:
-        worth_while = self.children.number > 1 and seen_bytes >= WORTH_CHILDREN
-        return self.parallel and (self.children.started or worth_while)
+    @property
+    def _spreads(self) -> bool:
+        """Whether documents that need no child are read by the pool."""
+        worth_while = self.pool.number > 1 and self._seen_bytes >= WORTH_CHILDREN
+        return self.parallel and (self.pool.takes_all or worth_while)
 
     def _inline(self, shard: Shard, *, counts: bool) -> Page_co | None:
         try:
@@ -95,28 +111,67 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
             return None
 
     def _send(self, shard: Shard, *, counts: bool) -> "Future[Page_co]":
-        return self.children.submit(self.weigher.weigh, shard, counts, given_up=self._given_up)
+        return self.pool.submit(self.weigher.weigh, shard, counts, given_up=self._given_up)
+
+    def _send_wanted(self, wanted: Sequence[Wanted_contra]) -> "Future[Sequence[Prepared_co]]":
+        return self.pool.submit(self.weigher.prepare, wanted, given_up=self._given_up)
+
+    def _parts(self, wanted: Sequence[Wanted_contra]) -> Iterator[Sequence[Wanted_contra]]:
+        """Cut documents into a part for each worker. Neighbours that are of one file stay together."""
+        files = [list(of_file) for _, of_file in groupby(wanted, self.weigher.file_of)]
+        each = -(-len(files) // self.pool.number) if self._spreads else len(files)
+        return (list(chain(*files[start : start + each])) for start in range(0, len(files), max(1, each)))
 
     def _landed(self, under_way: "dict[Future[Page_co], tuple[Shard, bool]]") -> Iterator[tuple[Shard, Page_co]]:
-        """Yield what is done. A shard during which a child died is read again."""
+        """Yield what is done. A shard during which a worker died is read again."""
         for future in wait(under_way, return_when=FIRST_COMPLETED).done:
             shard, counts = under_way.pop(future)
             try:
                 page = future.result()
-            except ChildDied as died:
-                self._learn(died)
-                under_way[self._send(shard, counts=counts)] = shard, counts
+            except WorkerDied as died:
+                under_way[self._again(died, shard, partial(self._send, counts=counts))] = shard, counts
             else:
-                self._deaths[""] = 0
                 yield shard, page
 
-    def _learn(self, died: ChildDied) -> None:
-        """Give up the document that a child was reading, if there is no hope for the document."""
-        source = died.source or ""
+    def _prepared(self, part: Sequence[Wanted_contra], sent: "Future[Sequence[Prepared_co]]") -> Sequence[Prepared_co]:
+        while True:
+            try:
+                return sent.result()
+            except WorkerDied as died:
+                sent = self._again(died, part, self._send_wanted)
+
+    def _again(self, died: WorkerDied, some: Some, send: "Callable[[Some], Future[Found]]") -> "Future[Found]":
+        """Read again: beside others if it is known which document is at fault, else as the only suspect under way."""
+        return send(some) if self._learn(died) else self._suspects.submit(self._searched, some, send)
+
+    def _searched(self, some: Some, send: "Callable[[Some], Future[Found]]") -> Found:
+        """Read by itself what ended a worker, and halve what does so again, until one document is given up."""
+        reason, tries = "", 0
+        while tries < TRIES:
+            try:
+                return send(some).result()
+            except WorkerDied as died:
+                if not self._learn(died):
+                    reason, tries = died.reason.reason, tries + 1
+                    self._require_life()
+        return self.weigher.joined([self._searched(half, send) for half in self.weigher.halved(some, reason)])
+
+    def _learn(self, died: WorkerDied) -> bool:
+        """Give up the document that a worker was reading, if there is no hope for it. Returns whether one is known."""
+        source = died.source
+        if source is None:
+            return False
         self._deaths[source] += 1
-        if not source and self._deaths[source] > TRIES:
-            raise EnvironmentProblem(
-                "the processes that read documents end at once.", hint="see whether memory is short, and run it again"
-            )
-        if source and (died.out_of_time or self._deaths[source] >= TRIES):
-            self._given_up[source] = died.reason
+        tries = TRIES if died.reason.lasts else TRIES + 1  # what kills for want of memory may be at fault twice
+        if died.out_of_time or self._deaths[source] >= tries:
+            self._given_up = {**self._given_up, source: died.reason}
+        return True
+
+    def _require_life(self) -> None:
+        """Raise EnvironmentProblem if workers die that do nothing: then no document is at fault."""
+        for _ in range(TRIES + 1):
+            with contextlib.suppress(WorkerDied):
+                return self.pool.submit(do_nothing).result()  # type: ignore[no-any-return]
+        raise EnvironmentProblem(
+            "the processes that read documents end at once.", hint="see whether memory is short, and run it again"
+        )

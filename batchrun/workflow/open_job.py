@@ -3,10 +3,11 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from batchrun.answers.turns import Mending
 from batchrun.budget.caps import Cap, Caps, Of, Origin, Per, merged
@@ -26,10 +27,11 @@ from batchrun.execution.run_context import RunContext, RunKey
 from batchrun.job.load import JobFile
 from batchrun.job.providers import Providers
 from batchrun.job.source_sections import FILE_COLUMNS, FilesSourceSection
-from batchrun.job.spec import BatchSection
+from batchrun.job.spec import BatchSection, WorkersSetting
 from batchrun.job.tune_section import is_tuned
 from batchrun.planning.cascade_threshold import calibrated_chain, calibration_problem
 from batchrun.planning.planner import Planner
+from batchrun.planning.request_template import RequestTemplate
 from batchrun.store.job_files import read_job
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.run_metrics import RunMetrics
@@ -41,9 +43,13 @@ from batchrun.store.paths import StorePaths, own_files, store_paths
 from batchrun.strategy.model_chain import ModelChain
 from batchrun.strategy.plan import Plan
 from batchrun.strategy.refusal import refusal
-from batchrun.workers.children import Children
+from batchrun.workers.open_pool import greeter, open_pool
+from batchrun.workers.pool import Pool
 from batchrun.workflow.job_models import models_of, prices_of, utc_today
 from batchrun.workflow.recovery import locked_ledger, recover_others, second_file
+
+if TYPE_CHECKING:
+    from batchrun.leases.client import Leases
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ class OpenStore(OpenOutput):
             price_of=self.prices.find,
             recover=lambda ledger: recover_others(ledger, self.paths, self.name),
             waits=waits,
-            mending=self._mending,
+            mending=cache(self._mending),
             cancels=cancels,
         )
 
@@ -130,8 +136,8 @@ class OpenJob(OpenStore):
     chain: ModelChain
     source: Source
     simulated: bool
-    children: Children
-    """The processes that read what must not be read in this one."""
+    pool: Pool
+    """The workers that read what must not be read in this process, or all they can."""
     price_notices: tuple[str, ...]
     """What a person should know of the prices of the job's models, and of the days on which the models retire."""
 
@@ -145,6 +151,21 @@ class OpenJob(OpenStore):
         """The rate limits of the job's own model."""
         return self.chain.models[0].limits
 
+    @property
+    def leases(self) -> "Leases | None":
+        """Who grants parts of the caps that several hosts share. None if nobody does, or if the run is simulated."""
+        named = os.environ.get("BATCHRUN_LEASES", self.job.project.budget.leases)
+        if named is None or self.simulated:
+            return None
+        from batchrun.leases.client import leases_at  # which few jobs need
+
+        return leases_at(named, os.environ)
+
+    def caps(self, options: "SubmitOptions") -> Caps:
+        """Merge the caps of a run, with those that several hosts share. Raises LeasesUnreachable and UsageProblem."""
+        leases = self.leases
+        return caps_of(self.job, options, leases.caps() if leases else ())
+
     def planner(self, options: "SubmitOptions | None" = None) -> Planner:
         """Make a planner for this job. What the command says counts before what the job file says."""
         options, spec = options or SubmitOptions(), self.job.spec
@@ -153,13 +174,13 @@ class OpenJob(OpenStore):
             self.source,
             self.ledger,
             self.chain,
-            caps_of(self.job, options),
+            self.caps(options),
             options.route or (spec.run.route if "route" in spec.run.model_fields_set else None),
             options.deadline_s or spec.run.deadline_s,
             exact=options.exact,
             output=None if options.pay_again or self.simulated else self.output(),
             typed=options.typed,
-            children=self.children,
+            pool=self.pool,
             rescans=options.rescans,
             rereads=options.rereads,
             reasks_all=options.reasks_all,
@@ -206,6 +227,8 @@ class SubmitOptions:
     deadline_s: float | None = None
     waits: bool = True
     """Whether the command waits for batches."""
+    workers: WorkersSetting | None = None
+    """Who reads documents, instead of who the job file says."""
     fail_fast: bool = False
     """Whether the first document that fails stops the run."""
     max_run_time_s: float | None = None
@@ -235,7 +258,7 @@ class SubmitOptions:
         return batch.model_copy(update={name: getattr(batch, name) / self.speed for name in intervals})
 
 
-def caps_of(job: JobFile, options: SubmitOptions) -> Caps:
+def caps_of(job: JobFile, options: SubmitOptions, shared: Iterable[Cap] = ()) -> Caps:
     """Merge the caps of a run: of each kind, the lowest one counts. Raises UsageProblem for a wrong environment."""
     budget = job.spec.budget
     caps = [Cap(Per.RUN, budget.max_cost_nusd, "budget.max_cost_usd", Origin.JOB)]
@@ -245,7 +268,7 @@ def caps_of(job: JobFile, options: SubmitOptions) -> Caps:
         caps.append(Cap(Per.DOCUMENT, limit, "budget.max_cost_per_document_usd", Origin.JOB))
     if budget.max_tokens is not None:
         caps.append(Cap(Per.RUN, budget.max_tokens, "budget.max_tokens", Origin.JOB, of=Of.TOKENS))
-    caps += [*project_caps(job.project.budget), *operator_caps(os.environ)]
+    caps += [*project_caps(job.project.budget), *operator_caps(os.environ), *shared]
     return merged(caps, soft=budget.cutoff == "soft", partial=budget.partial or options.partial)
 
 
@@ -265,14 +288,24 @@ def opened_output(job: JobFile, *, simulated: bool, writes: bool = False) -> Ite
 
 
 @contextlib.contextmanager
-def open_job(path: Path, *, simulated: bool, to_run: bool) -> Iterator[OpenJob]:
-    """Read the job file and open what the job file names. `to_run` takes the job for this process and may write."""
-    with opened_job(read_job(path), simulated=simulated, to_run=to_run) as opened:
+def open_job(path: Path, *, simulated: bool, to_run: bool, options: "SubmitOptions | None" = None) -> Iterator[OpenJob]:
+    """Read the job file and open what the job file names. `to_run` takes the job for this process and may write.
+
+    With `options` the job's own workers read its documents. A look at a few documents is done by this machine alone.
+    """
+    with opened_job(read_job(path), simulated=simulated, to_run=to_run, options=options) as opened:
         yield opened
 
 
 @contextlib.contextmanager
-def opened_job(job: JobFile, *, simulated: bool, to_run: bool, given: Source | None = None) -> Iterator[OpenJob]:
+def opened_job(
+    job: JobFile,
+    *,
+    simulated: bool,
+    to_run: bool,
+    given: Source | None = None,
+    options: "SubmitOptions | None" = None,
+) -> Iterator[OpenJob]:
     """Open what a job file names that was read already. `given` are documents that a program gives."""
     today = utc_today()
     prices = prices_of(job, today=today)
@@ -282,14 +315,16 @@ def opened_job(job: JobFile, *, simulated: bool, to_run: bool, given: Source | N
     check_columns(job, source)
     # A ledger of an older batchrun is brought up to date: nobody should have to run a job to see its plan.
     reading = Ledger.read(where.ledger, renews=True) if not to_run else None
+    wish: WorkersSetting = (options.workers or job.spec.run.workers) if options else "auto"
+    greet = greeter(source, lambda: RequestTemplate(job, tool_choice=chain.models[0].tool_choice).fingerprint)
     with (
         trimmed_cache(job),
         reading or locked_ledger(job, where, simulated=simulated) as ledger,
-        Children() as children,
+        open_pool(wish, greet, is_shared=source.parallel and given is None) as pool,
     ):
         chain = chain.with_learned_limits(partial(RunMetrics(ledger).learned, now=time.time()))
         chain = calibrated_chain(job, chain, ledger)
-        yield OpenJob(job, where, ledger, prices, chain, source, simulated, children, notices)
+        yield OpenJob(job, where, ledger, prices, chain, source, simulated, pool, notices)
 
 
 @contextlib.contextmanager

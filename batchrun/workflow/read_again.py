@@ -18,7 +18,7 @@ from batchrun.execution.turn_request import turn_request
 from batchrun.planning.weighing import CHANGED, Prepared, Wanted
 from batchrun.request import Request
 from batchrun.strategy.model_chain import ChainModel
-from batchrun.workers.children import Children
+from batchrun.workers.pool import Pool
 from batchrun.workflow.open_job import OpenJob, SubmitOptions, open_job
 
 AT_ONCE = 20
@@ -74,7 +74,7 @@ def reading_again(
     """
     done, why = 0, OUT_OF_TIME
     try:
-        with open_job(job_path, simulated=simulated, to_run=False) as opened, _ended(opened.children, seconds) as over:
+        with open_job(job_path, simulated=simulated, to_run=False) as opened, _ended(opened.pool, seconds) as over:
             for one in _read(opened, documents, over):
                 done += 1
                 yield one
@@ -84,13 +84,13 @@ def reading_again(
 
 
 @contextmanager
-def _ended(children: Children, seconds: float) -> Iterator[threading.Event]:
-    """End the child processes after so many seconds, whatever they do. Returns the event that tells that they ended."""
+def _ended(pool: Pool, seconds: float) -> Iterator[threading.Event]:
+    """End the workers after so many seconds, whatever they do. Returns the event that tells that they ended."""
     over = threading.Event()
 
     def end() -> None:
         over.set()
-        children.shutdown(wait=False)
+        pool.shutdown(wait=False)
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True

@@ -238,6 +238,7 @@ def send_setup(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey) -> Se
         chain=opened.chain,
         concurrency=most_concurrent(opened),
         caps=caps_in_force(plan),
+        leases=opened.leases,
         form=opened.job.form,
         folder=opened.paths.ledger.parent,
         max_at_risk_nusd=opened.job.spec.run.max_at_risk_nusd,

@@ -228,8 +228,10 @@ def refusal_of(plan: TunePlan, tune: OpenTune, *, spent_nusd: int) -> Refused | 
             f"{amounts}, and its cap is {dollars(plan.cap.limit)}{said(plan.cap)}. Nothing was sent.",
             hint=f"{raising(plan.cap, to=round(plan.expected_nusd))}, or {fewer}",
         )
-    caps, now = caps_of(tune.job, SubmitOptions()).borne_by(tune.job.spec.job.tags), time.time()
-    usages = shared_cap_usages(tune.opened.ledger.connection, caps.shared, model=tune.opened.price.name, now=now)
+    caps, now = tune.opened.caps(SubmitOptions()).borne_by(tune.job.spec.job.tags), time.time()
+    usages = shared_cap_usages(
+        tune.opened.ledger.connection, caps.shared, model=tune.opened.price.name, now=now, planned=True
+    )
     left_nusd = plan.expected_nusd - spent_nusd
     for usage in usages:
         if usage.cap.of is Of.COST and usage.cap.model is None and usage.remaining < left_nusd:

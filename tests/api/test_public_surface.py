@@ -21,7 +21,7 @@ VALUES = {
     "Summary": {"checks", "cost_usd", "exit_code", "gold", "halted", "job", "outcomes", "plan", "seconds", "totals"},
 }
 """What the page tells of values, which have more."""
-CHOICES = {"limit", "ids", "route", "deadline", "max_cost_usd", "retry"}
+CHOICES = {"limit", "ids", "route", "deadline", "workers", "max_cost_usd", "retry"}
 SIGNATURES = {
     "Job.from_dict": ["values", "root='.'", "documents=None"],
     "Job.plan": ["online=False", "simulate=False", "choices"],

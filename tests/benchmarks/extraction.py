@@ -92,11 +92,11 @@ def planned_s(project, children):
     """Plan the project's job with so many child processes, and no text kept from before."""
     with open_job(project.root / "jobs" / "trial.toml", simulated=False, to_run=False) as opened:
         planner = opened.planner()
-        planner.children = Children(children)
+        planner.pool = Children(children)
         planner.__post_init__()
         begun = time.perf_counter()
         plan = run_async(planner.plan(Selection()))
-        planner.children.shutdown()
+        planner.pool.shutdown()
         return plan, time.perf_counter() - begun
 
 

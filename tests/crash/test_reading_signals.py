@@ -82,7 +82,8 @@ def test_a_run_over_pdfs_that_ends_early_goes_on(
     project: TrialProject, submits: SubmitServer, number: signal.Signals
 ) -> None:
     """The documents come from child processes, when planning and, without a cache of texts, when sending."""
-    project.job(source='type = "files"\ninclude = ["docs/*"]\ntext_cache = "off"')
+    source = 'type = "files"\ninclude = ["docs/*"]\ntext_cache = "off"'
+    project.job(source=source, run="max_concurrency = 4\nworkers = 2")
     for page in range(DOCUMENTS):
         (project.root / f"docs/{page:02}.pdf").write_bytes(hostile_files.pdf(1 + page))
     with serving(latency=Latency(first_token_s=0.05, tokens_per_s=math.inf)) as api:

@@ -18,6 +18,7 @@ WHAT = {
     "report": "pictures and pages of a run",
     "workflow": "what commands do, without printing",
     "execution": "how requests travel: streams and batches",
+    "leases": "caps that several hosts share",
     "planning": "read, weigh, count, ask the ledger",
     "quality": "labels, checks, comparing, tuning, review",
     "store": "the ledger and the output",

@@ -118,7 +118,7 @@ def _value(one: Schema) -> str:
         return "table" if one.get("type") != "array" else "tables"
     if words := one.get("enum") or ([one["const"]] if "const" in one else []):
         return " ".join(f"`{json.dumps(word)}`" for word in words)
-    if any(part.get("enum") for part in one.get("anyOf", ())):
+    if any(part.get("enum") for part in one.get("anyOf", ())) and any(_models(one)):
         return "type or table"
     if "anyOf" in one:
         return " or ".join(dict.fromkeys(map(_value, one["anyOf"])))

@@ -182,6 +182,7 @@ def own_documents(_: CommandLine) -> None:
 SETS_UP = "it sets up an environment; `.ci/run` and whoever clones the repository do"
 KEY_FILE = "tests/test_own_folder.py"
 BENCHES = "tests/cli/commands/test_bench_command.py, with benchmarks of three documents"
+LEASES = "tests/leases/test_lease_commands.py"
 PROVES = "tests/cli/commands/test_prove_command.py, with fewer kills"
 PYTHON_OUTPUTS = (
     "plan       letters (simulated)",
@@ -222,6 +223,11 @@ SCENES: Mapping[str, Scene] = {
         "batchrun bench ExtractBench --max-cost 40 --route batch": BENCHES,
     }),
     "cli": Scene(),
+    "budgets": Scene(elsewhere={
+        "export BATCHRUN_LEASES_TOKEN=…": LEASES,
+        "batchrun leases serve --host 10.0.0.5": LEASES,
+        "batchrun leases": LEASES,
+    }),
     "contributing": Scene(elsewhere={
         'pip install uv && uv run pytest -m "not slow"': SETS_UP,
         ".ci/run": SETS_UP,

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from bucket_server import serving_buckets
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchrun.document import Document, DocumentRef, Unreadable
+from batchrun.documents.tables import TableFile, opening, text_table
 from batchrun.documents.tables import documents as documents_module
 from batchrun.documents.tables import parquet as parquet_module
-from batchrun.documents.tables import text_table
+from batchrun.documents.tables.locked_duckdb import unreachable
 from batchrun.documents.tables.source import TableSource
 from batchrun.errors import Busy, EnvironmentProblem, Refused, UsageProblem
 
@@ -497,3 +499,62 @@ def test_a_lack_of_memory_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(parquet_module, "AMPLE", {"memory_limit": "64MB"})
     with pytest.raises(EnvironmentProblem, match=r"DuckDB ran out of memory over t\.parquet"):
         scan(source(tmp_path, "t.parquet"))
+
+
+def test_a_zipped_table_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_table, "SLICE", 300)
+    lines = "".join(f'{{"no": {number}, "text": "text {number}"}}\n' for number in range(200))
+    (tmp_path / "t.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
+    found, opened = source(tmp_path, "t.jsonl.gz"), list[object]()
+    unzipped = opening._unzipped
+    monkeypatch.setattr(opening, "_unzipped", lambda *given: opened.append(given) or unzipped(*given))
+
+    documents = [one for shard in list(found.shards()) for one in found.read_shard(shard)]
+
+    assert [one.doc_id for one in documents] == [str(number) for number in range(200)]
+    for start in (*range(0, 200, 20), 40, 0):
+        page = documents[start : start + 20]
+        assert found.read([ref(one) for one in page]) == page
+    assert len(opened) <= 2
+
+
+@pytest.mark.parametrize(
+    ("address", "secret", "expected"),
+    [("s3://bucket/*.csv", True, False), ("s3://bucket/*.csv", False, True), ("gs://bucket/*.csv", True, True)],
+)
+def test_keys_of_the_environment_stay_in_this_process(
+    address: str, secret: bool, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+    if secret:
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of-the-bucket")
+    assert source(Path("/nowhere"), "local.csv", address).parallel is expected
+
+
+def test_an_address_that_cannot_be_read_says_where_keys_come_from() -> None:
+    for scheme, hint in (("s3", "AWS_ variables"), ("gs", "CREATE PERSISTENT SECRET (TYPE gcs"), ("https", "network")):
+        told = unreachable(
+            OSError(f"no answer from {scheme}://b/x.csv"), TableFile(f"{scheme}://b/x.csv", f"{scheme}://b/x.csv", None)
+        )
+        assert hint in (told.hint or "")
+
+
+@pytest.mark.parametrize("name", ["t.jsonl", "t.parquet"])
+def test_a_table_at_an_address_is_read_and_watched(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet(tmp_path / "t.parquet", "SELECT range AS no, 'text ' || range AS text FROM range(10)")
+    lines = "".join(f'{{"no": {number}, "text": "text {number}"}}\n' for number in range(10))
+    monkeypatch.setattr(opening, "_VERSION_LASTS_S", 1e-9)
+    with serving_buckets({"t.jsonl": lines.encode(), "t.parquet": (tmp_path / "t.parquet").read_bytes()}) as served:
+        found = source(tmp_path, f"{served.address}/open/{name}")
+        try:
+            documents = scan(found)
+        except EnvironmentProblem as problem:
+            if "httpfs" not in str(problem):
+                raise
+            pytest.skip("DuckDB's extension httpfs is not installed here")
+        assert [one.text for one in documents] == [f"text {number}" for number in range(10)]
+        assert found.read([ref(one) for one in documents]) == documents
+        (shard,) = found.shards()
+        served.files[name] += b'{"no": 10, "text": ""}\n'
+        with pytest.raises(Busy, match="changed while it was being read"):
+            list(found.read_shard(shard))

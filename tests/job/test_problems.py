@@ -141,7 +141,14 @@ CASES = {
     ]),
     "later key": ("[budget]", '[run]\npriority = "low"\n[budget]', [
         ("14:1", "unknown key `priority` in [run]",
-         "known here: route, deadline, max_concurrency, max_at_risk_usd, fail_fast, max_failure_rate"),
+         "known here: route, deadline, max_concurrency, workers, max_at_risk_usd, fail_fast, max_failure_rate"),
+    ]),
+    "workers": ("[budget]", '[run]\nworkers = "spark"\n[budget]', [
+        ("14:11", '`run.workers`: input should be "auto", "inline", "ray", "dask" or a whole number from 1 to 256,'
+                  ' got "spark"', None),
+    ]),
+    "no workers": ("[budget]", "[run]\nworkers = 0\n[budget]", [
+        ("14:11", "`run.workers`: input should be at least 1, got 0", None),
     ]),
     "later prompt key": ("[prompt]", '[prompt]\nvision = "auto"', [
         ("10:1", "unknown key `vision` in [prompt]",
@@ -172,6 +179,18 @@ CASES = {
     ]),
     "no source type": ('type = "files"\n', "", [
         ("3:1", "`source`: a source needs a `type`", 'type = "files", type = "table" or type = "duckdb"'),
+    ]),
+    "files at a web address": ('include = ["*.txt"]', 'include = ["*.txt", "https://x.org/a.txt"]', [
+        ("5:11", "`source.include`: an address that names no files in a bucket",
+         "write s3://bucket/folder/** or gs://bucket/folder/**"),
+    ]),
+    "files in a bucket with a key": ('include = ["*.txt"]', 'include = ["s3://b-1/a?s3_secret_access_key=AbC"]', [
+        ("5:11", "`source.include`: an address that names no files in a bucket",
+         "write s3://bucket/folder/** or gs://bucket/folder/**"),
+    ]),
+    "exclude where nothing is included": ('include = ["*.txt"]', 'include = ["s3://b-1/**"]\nexclude = ["drafts/**"]', [
+        ("6:11", '`source.exclude`: "drafts/**" leaves nothing out, because include looks elsewhere',
+         'in a bucket, write the whole address, such as "s3://bucket/**/drafts"'),
     ]),
     "table without a path": ('type = "files"\ninclude = ["*.txt"]', 'type = "table"\nid = "n"\nsheet = ""', [
         ("3:1", "missing key `path` in [source]", 'such as `path = "tickets/*.csv"`'),

@@ -16,10 +16,9 @@ from batchrun.outcome import Outcome
 from batchrun.planning.quick_rows import QuickRows
 from batchrun.planning.selection import Selection
 from batchrun.strategy.plan import Plan
-from batchrun.workers import workers
+from batchrun.workers import open_pool, workers
 from batchrun.workers.children import Children
 from batchrun.workers.workers import Workers
-from batchrun.workflow import open_job as open_job_module
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_output")]
 SELECTIONS = {
@@ -84,7 +83,7 @@ def test_any_number_of_children_gives_the_same_plan(many: TrialProject, monkeypa
     monkeypatch.setattr(workers, "WORTH_CHILDREN", 0)
     for number in (1, 4):
         with monkeypatch.context() as patch:
-            patch.setattr(open_job_module, "Children", partial(Children, number))
+            patch.setattr(open_pool, "Children", partial(Children, number))
             assert facts(many) == expected
 
 

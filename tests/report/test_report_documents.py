@@ -29,7 +29,8 @@ from batchrun.report.documents import (
 from batchrun.request import Request
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.reports.document_story import document_story
-from batchrun.workers.children import Child, ChildDied
+from batchrun.workers.children import Child
+from batchrun.workers.pool import WorkerDied
 from batchrun.workflow.asked_parts import asked_document
 from batchrun.workflow.read_again import OUT_OF_TIME, reading_again
 
@@ -48,7 +49,7 @@ def hangs(child: Child, message: bytes) -> None:
     """A call to a child process that does nothing for a minute."""
     child._process = subprocess.Popen(["sleep", "60"])
     returned = child._process.wait()
-    raise ChildDied("docs/a.pdf", -returned, "it hung")
+    raise WorkerDied("docs/a.pdf", -returned, "it hung")
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,8 @@ import os
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from batchrun.documents import GivenUp, Guard, Shard
 
@@ -54,3 +55,25 @@ class Weigher:
             return f"given up: {given_up}"
         except MemoryError:
             return "too much memory"
+
+    def file_of(self, wanted: str) -> str:
+        return wanted
+
+    def halved(self, some: Any, reason: str) -> list[Any]:
+        if isinstance(some, Shard):
+            return [replace(some, place=half) for half in self.halved(some.place, reason)]
+        middle = len(some) // 2
+        return [some[:middle], some[middle:]] if middle else [[f"plain, because {reason}"]]
+
+    def joined(self, found: Sequence[Any]) -> Any:
+        return [one for part in found for one in part]
+
+
+def variables_of(_: Guard) -> dict[str, str]:
+    """The environment that a call is made in."""
+    return dict(os.environ)
+
+
+def process_of(_: Guard) -> int:
+    """The process that a call is made in."""
+    return os.getpid()

@@ -14,8 +14,8 @@ from trial_project import TrialProject
 from batchrun.execution.document_reader import DocumentReader
 from batchrun.reply import Reply
 from batchrun.request import Request
+from batchrun.workers import open_pool
 from batchrun.workers.children import Children
-from batchrun.workflow import open_job as open_job_module
 
 pytestmark = pytest.mark.slow
 
@@ -157,7 +157,7 @@ def test_an_answer_is_kept_if_no_child_process_can_make_boxes(
 ) -> None:
     given(project)
     children = Children(1)
-    monkeypatch.setattr(open_job_module, "Children", lambda: children)
+    monkeypatch.setattr(open_pool, "Children", lambda: children)
 
     async def meanwhile(request: Request) -> Reply:
         children.shutdown()

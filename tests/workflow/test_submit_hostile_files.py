@@ -11,9 +11,9 @@ from trial_project import TrialProject
 
 from batchrun.errors import ExitCode
 from batchrun.planning import settled_files
+from batchrun.workers import open_pool
 from batchrun.workers.children import Children
 from batchrun.workers.limits import Limits
-from batchrun.workflow import open_job as open_job_module
 
 pytestmark = pytest.mark.slow
 TIGHT = Limits(memory_bytes=1_000_000_000, cpu_s=1.5, wall_s=20.0)
@@ -23,7 +23,7 @@ TIGHT = Limits(memory_bytes=1_000_000_000, cpu_s=1.5, wall_s=20.0)
 def mixed(project: TrialProject, monkeypatch: pytest.MonkeyPatch) -> TrialProject:
     """Good files before and behind bad ones."""
     monkeypatch.setattr(settled_files, "TICK_NS", -(10**18))
-    monkeypatch.setattr(open_job_module, "Children", lambda: Children(2, TIGHT))
+    monkeypatch.setattr(open_pool, "Children", lambda: Children(2, TIGHT))
     project.job(source='type = "files"\ninclude = ["docs/*"]')
     docs = project.root / "docs"
     for number in (1, 2, 5, 6):
@@ -68,7 +68,7 @@ def test_what_the_machine_did_is_not_remembered_of_a_document(
 ) -> None:
     """The out-of-memory killer, and a machine with much else to do, say little of a document."""
     (mixed.root / "docs/4 hungry.html").unlink()
-    monkeypatch.setattr(open_job_module, "Children", lambda: Children(2, TIGHT._replace(cpu_s=60.0, wall_s=0.5)))
+    monkeypatch.setattr(open_pool, "Children", lambda: Children(2, TIGHT._replace(cpu_s=60.0, wall_s=0.5)))
     mixed.submit(ScriptedProvider())
     assert mixed.statuses()["3 slow.pdf"] == "unreadable"
 
@@ -85,7 +85,7 @@ def test_texts_are_extracted_once_for_plan_and_submit(
     kept = sorted(path.name for path in (mixed.root / ".batchrun/texts").rglob("*") if path.is_file())
     assert len(kept) == 8
     submitted = ScriptedProvider()
-    monkeypatch.setattr(open_job_module, "Children", lambda: Children(2, TIGHT._replace(memory_bytes=1)))
+    monkeypatch.setattr(open_pool, "Children", lambda: Children(2, TIGHT._replace(memory_bytes=1)))
 
     assert mixed.submit(submitted).exit_code is ExitCode.OK, "no child is needed, which could not even start"
     assert len(submitted.sent) == 12

@@ -17,6 +17,7 @@ from batchrun.cli.options import (
     REASK,
     ROUTE,
     SIMULATE,
+    WORKERS,
     JobCommand,
     selecting,
     speaking,
@@ -30,6 +31,7 @@ from batchrun.planning.selection import Selection
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from batchrun.job.spec import WorkersSetting
     from batchrun.planning.api_lookups import CounterFactory
     from batchrun.workflow.open_job import OpenJob
 
@@ -67,6 +69,7 @@ MOST_GUESSED = 1_000
 @PARTIAL_ANSWERS
 @ROUTE
 @DEADLINE
+@WORKERS
 @SIMULATE
 @NEXT
 @selecting
@@ -87,6 +90,7 @@ def plan(
     partial_answers: bool,
     route: str | None,
     deadline: float | None,
+    workers: "WorkersSetting | None",
     simulate: str | None,
     selection: Selection,
     terminal: Terminal,
@@ -118,6 +122,7 @@ def plan(
         partial_answers=partial_answers,
         route=route,
         deadline_s=deadline,
+        workers=workers,
         exact=exact,
         rescans=rescan,
         rereads=reread,
@@ -126,7 +131,7 @@ def plan(
         planning=progress.planning,
     )
     with (
-        open_job(job, simulated=simulate is not None, to_run=False) as opened,
+        open_job(job, simulated=simulate is not None, to_run=False, options=options) as opened,
         counter_of(online, simulate, opened, terminal) as counter,
     ):
         planner = opened.planner(options)

@@ -47,7 +47,7 @@ def try_(
     flags: RunFlags = {
         "max_cost": max_cost or MOST_NUSD, "partial": False, "partial_answers": False, "pay_again": False,
         "route": "stream", "deadline": None, "fail_fast": False, "max_run_time": None, "no_wait": False, "speed": 20.0,
-        "progress": "auto", "log": None,
+        "progress": "auto", "log": None, "workers": "auto",
     }  # fmt: skip
     name, tried, words = choose(job, number, ids, max_cost, simulated=simulate is not None)
     if not (terminal.json or terminal.quiet):

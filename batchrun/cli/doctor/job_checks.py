@@ -53,7 +53,7 @@ def documents(subject: Subject) -> Iterator[Check]:
     check_columns(job, source)
     shards, words = some_of(source)
     with Children() as children, Ledger(empty(), None) as nothing:
-        planner = Planner(job, source, nothing, chain, caps_of(job, SubmitOptions()), None, None, children=children)
+        planner = Planner(job, source, nothing, chain, caps_of(job, SubmitOptions()), None, None, pool=children)
         pages = planner.workers.weigh((shard, False) for shard in shards)
         weighed = [one for _, page in pages for one in page.documents]
     subject.native = {one.text_class for one in weighed if one.text_class.is_native}

@@ -1,16 +1,19 @@
 """Tables: files whose rows are documents. Each kind of file gives the same rows, found again by one number each."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from batchrun.document import Value
 from batchrun.errors import UsageProblem
 from batchrun.job.table_names import TableKind
 
-Version = tuple[int, int] | None
-"""When a file was changed last, and its size; None for a remote file."""
+Version = tuple[int, int]
+"""When a file was changed last, in nanoseconds, and its size."""
+Opener = Callable[[], AbstractContextManager[BinaryIO]]
+"""Opens the bytes of a table for a moment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import Any
 
-from batchrun.documents.tables import Row, TableFile, distinct_names
+from batchrun.documents.tables import Opener, Row, TableFile, distinct_names
 from batchrun.documents.tables.locked_duckdb import sniffed
 from batchrun.documents.tables.text_table import LONGEST_LINE, Lines, require_utf8_mark
 from batchrun.errors import UsageProblem
@@ -96,7 +96,7 @@ class CsvRows:
         }
 
 
-def csv_rows(file: TableFile, opener: Callable[[], BinaryIO], wanted: frozenset[str]) -> CsvRows:
+def csv_rows(file: TableFile, opener: Opener, wanted: frozenset[str]) -> CsvRows:
     """Find out how a file is written, by the names of columns that it must have.
 
     A file in the usual form costs nothing more; DuckDB's sniffer knows the others. If nothing fits, the usual form with

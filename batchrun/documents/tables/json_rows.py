@@ -1,13 +1,13 @@
 """Rows of JSON Lines: one object on each line. Nested values are JSON text."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any
 
 from batchrun.document import Value
-from batchrun.documents.tables import Row, TableFile
+from batchrun.documents.tables import Opener, Row, TableFile
 from batchrun.documents.tables.text_table import SLICE, Lines, require_utf8_mark
 from batchrun.errors import UsageProblem
 
@@ -33,7 +33,7 @@ class JsonRows:
             yield Row(place, number, [_value(record.get(name)) for name in self.columns])
 
 
-def json_rows(file: TableFile, opener: Callable[[], BinaryIO], *, number: int = 1) -> JsonRows:
+def json_rows(file: TableFile, opener: Opener, *, number: int = 1) -> JsonRows:
     """Find the columns: the keys of the first lines."""
     with opener() as opened:
         start = require_utf8_mark(file, opened.read(3))

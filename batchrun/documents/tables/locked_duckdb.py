@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 MODEST = {"memory_limit": "64MB", "threads": "1"}
 AMPLE = {"memory_limit": "1GB", "threads": "1"}
+_KEYS = {
+    "s3://": ", and to the AWS_ variables of the environment",
+    "gs://": "; keys are HMAC keys of the bucket, which DuckDB keeps after: "
+    "CREATE PERSISTENT SECRET (TYPE gcs, KEY_ID '…', SECRET '…')",
+}
+"""Where DuckDB finds the keys of buckets (its documentation, "S3 API Support" and "Google Cloud Storage Import")."""
 
 
 @contextlib.contextmanager
@@ -65,6 +71,13 @@ def in_words(error: Exception, file: TableFile) -> str:
         for secret in filter(None, [address.query, address.username, address.password]):
             words = words.replace(secret, MASK)
     return masked(words)
+
+
+def unreachable(error: Exception, file: TableFile) -> EnvironmentProblem:
+    """Make the error for an address that DuckDB cannot read."""
+    keys = next((hint for scheme, hint in _KEYS.items() if file.shown.startswith(scheme)), "")
+    hint = f"see to the address and the network{keys}"
+    return EnvironmentProblem(f"{file.key}: {file.shown}: {in_words(error, file)}", hint=hint)
 
 
 def quoted(text: str) -> str:

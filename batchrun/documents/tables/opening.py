@@ -1,32 +1,37 @@
 """Opens a table, whatever kind of file it is."""
 
+import contextlib
 import gzip
 import io
 import os
+import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from batchrun.documents.tables import Table, TableFile, Version
+from batchrun.documents.tables import Opener, Table, TableFile, Version
 from batchrun.documents.tables.csv_rows import csv_rows
 from batchrun.documents.tables.json_rows import json_rows
-from batchrun.documents.tables.locked_duckdb import in_words, locked_to, quoted
+from batchrun.documents.tables.locked_duckdb import locked_to, quoted, unreachable
 from batchrun.documents.tables.parquet import parquet_table
 from batchrun.documents.tables.sheets import sheet_lines
 from batchrun.documents.tables.text_table import RowFormat, TextTable
-from batchrun.errors import EnvironmentProblem
 from batchrun.file_system import FILE_FAULTS, other_kind, tried
 from batchrun.job.table_names import is_remote
 
 _MOST_REMOTE = 200_000_000
+_VERSION_LASTS_S = 30
+"""How long an answer is good that a remote file is as it was: asking takes 0.1 seconds of processor time."""
+_MOST_IDLE = 2
+"""How many places of a .gz file are kept, from which reading can go on: one for a plan, one for sending."""
 
 
 def version_of(file: TableFile) -> Version:
-    """Return what changes with a file. Raises UsageProblem for a file that cannot be read."""
+    """Return what changes with a file. Raises UsageProblem for a file that cannot be read, or EnvironmentProblem."""
     if is_remote(file.path):
-        return None
+        return _remote_version(file, int(time.monotonic() / _VERSION_LASTS_S))
     try:
         status = tried(lambda: Path(file.path).stat(), file.path)
     except OSError as error:
@@ -43,20 +48,20 @@ def open_table(file: TableFile, version: Version, wanted: frozenset[str]) -> Tab
         return parquet_table(file)
     if file.kind == "sheet":
         return _sheet(file)
-    opener = _remote_opener(file) if is_remote(file.path) else lambda: _local(file)
+    opener = _going_on(_remote_opener(file) if is_remote(file.path) else lambda: _local(file))
     find: RowFormat = json_rows(file, opener) if file.kind == "jsonl" else csv_rows(file, opener, wanted)
     return TextTable(file, opener, find)
 
 
 def remote_files(pattern: str, file: TableFile) -> list[str]:
-    """List the addresses that a pattern names, in order. Only s3:// can be listed."""
+    """List the addresses that a pattern names, in order. Only buckets, s3:// and gs://, can be listed."""
     import duckdb
 
     try:
         with locked_to(file) as connection:
             found = connection.execute(f"SELECT file FROM glob({quoted(pattern)}) ORDER BY file").fetchall()
     except duckdb.Error as error:
-        raise _unreachable(error, file) from error
+        raise unreachable(error, file) from error
     return [path for (path,) in found]
 
 
@@ -81,8 +86,31 @@ def _local(file: TableFile) -> BinaryIO:
     return _unzipped(file, raw) if file.path.lower().endswith(".gz") else raw
 
 
+def _going_on(opener: Callable[[], BinaryIO]) -> Opener:
+    """Keep what unzips a file open: behind one slice begins the next one, and every other way there is from the start.
+
+    Slices and pages come in order, also to one process of several, so that each process unzips a file about once.
+    """
+    idle: list[BinaryIO] = []
+
+    @contextlib.contextmanager
+    def opened() -> Iterator[BinaryIO]:
+        stream = idle.pop() if idle else opener()
+        try:
+            yield stream
+        except BaseException:
+            stream.close()
+            raise
+        if isinstance(getattr(stream, "raw", None), _Unzipped) and len(idle) < _MOST_IDLE:
+            idle.append(stream)
+        else:
+            stream.close()
+
+    return opened
+
+
 def _unzipped(file: TableFile, raw: BinaryIO) -> BinaryIO:
-    return io.BufferedReader(_Unzipped(file, raw))
+    return io.BufferedReader(_Unzipped(file, raw))  # seeks within its buffer without asking what it reads from
 
 
 class _Unzipped(io.RawIOBase):
@@ -131,7 +159,7 @@ def _remote_opener(file: TableFile) -> Callable[[], BinaryIO]:
                 )
             ((content,),) = connection.execute(f"SELECT content FROM {source}").fetchall()
     except duckdb.Error as error:
-        raise _unreachable(error, file) from error
+        raise unreachable(error, file) from error
 
     def opener() -> BinaryIO:
         raw = io.BytesIO(content)
@@ -140,11 +168,18 @@ def _remote_opener(file: TableFile) -> Callable[[], BinaryIO]:
     return opener
 
 
-def _unreachable(error: Exception, file: TableFile) -> EnvironmentProblem:
-    return EnvironmentProblem(
-        f"{file.key}: {file.shown}: {in_words(error, file)}",
-        hint="see to the address, the network and, for s3://, the AWS_ variables of the environment",
-    )
+@lru_cache(maxsize=2)
+def _remote_version(file: TableFile, moment: int) -> Version:  # noqa: ARG001  # the key
+    """Ask a server when a file was changed last; a server need not know, and then the size has to do."""
+    import duckdb
+
+    asked = f"SELECT epoch_us(last_modified), size FROM read_blob({quoted(file.path)})"
+    try:
+        with locked_to(file) as connection:
+            ((modified_us, size),) = connection.execute(asked).fetchall()
+    except duckdb.Error as error:
+        raise unreachable(error, file) from error
+    return (modified_us or 0) * 1_000, size
 
 
 def _fault(error: OSError, file: TableFile) -> Exception:

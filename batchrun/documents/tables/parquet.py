@@ -6,7 +6,7 @@ from typing import Any
 
 from batchrun.documents.sql_column import Column
 from batchrun.documents.tables import Row, Slice, TableFile
-from batchrun.documents.tables.locked_duckdb import AMPLE, MODEST, in_words, locked_to
+from batchrun.documents.tables.locked_duckdb import AMPLE, MODEST, in_words, locked_to, unreachable
 from batchrun.errors import BatchrunError, EnvironmentProblem
 from batchrun.job.table_names import is_remote
 
@@ -91,12 +91,7 @@ def _query(file: TableFile, sql: str, values: Sequence[Any] = ()) -> Iterator[tu
 
 
 def _problem(error: Exception, file: TableFile) -> BatchrunError:
-    words = in_words(error, file)
     if is_remote(file.path):
-        return EnvironmentProblem(
-            f"{file.key}: {file.shown}: {words}",
-            hint="see to the address, the network and, for s3://, the AWS_ variables of the environment",
-        )
-    return file.problem(
-        words, hint="the file is damaged or no Parquet file; try to read it with duckdb, or write it again"
-    )
+        return unreachable(error, file)
+    hint = "the file is damaged or no Parquet file; try to read it with duckdb, or write it again"
+    return file.problem(in_words(error, file), hint=hint)

@@ -19,7 +19,7 @@ from batchrun.documents.tables.documents import RowReader, as_text, columns_of_t
 from batchrun.documents.tables.opening import open_table, remote_files, version_of
 from batchrun.documents.tree import Tree, leads_out
 from batchrun.errors import Busy, Refused
-from batchrun.job.table_names import READABLE, is_remote, table_kind
+from batchrun.job.table_names import BUCKETS, READABLE, is_remote, table_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,6 @@ class TableSource:
     """The rows of the files that `path` names, in the order of the files' paths and of their rows."""
 
     page = 256
-    parallel = True
 
     def __init__(
         self,
@@ -52,6 +51,12 @@ class TableSource:
         self._text = text
         self._sheet = sheet
 
+    @property
+    def parallel(self) -> bool:
+        """Whether other processes may read shards: what DuckDB needs of a bucket may be in this environment alone."""
+        in_environment = "AWS_SECRET_ACCESS_KEY" in os.environ
+        return not (in_environment and any(path.lower().startswith("s3://") for path in self._patterns))
+
     @cached_property
     def columns(self) -> frozenset[str]:
         """The names of the first file's columns, beside those that are id and text."""
@@ -64,6 +69,11 @@ class TableSource:
         """Read every row once, in order."""
         for shard in self.shards():
             yield from self.read_shard(shard)
+
+    def canary(self) -> str | None:
+        """Return the path of the first file. Returns None for an address, and if there is no file."""
+        first = next(self._files(), None)
+        return first.path if first and not is_remote(first.path) else None
 
     def shards(self) -> Iterator[Shard]:
         """List some megabytes of rows at a time. Raises Refused if there are none."""
@@ -130,7 +140,7 @@ class TableSource:
                 yield self._checked(file)
         for pattern in filter(is_remote, self._patterns):
             file = self._checked(_remote(pattern, self._sheet))
-            if file.shown.startswith("s3://") and any(mark in file.shown for mark in "*["):
+            if file.shown.startswith(BUCKETS) and any(mark in file.shown for mark in "*["):
                 yield from (_remote(path, self._sheet) for path in remote_files(pattern, file))
             else:
                 yield file

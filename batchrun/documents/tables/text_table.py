@@ -1,11 +1,11 @@
 """Tables that are lines of text. The place of a row is the offset of its first byte, so that a row is found at once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from batchrun.documents.bounds import MAX_BYTES
-from batchrun.documents.tables import Row, Slice, TableFile
+from batchrun.documents.tables import Opener, Row, Slice, TableFile
 from batchrun.errors import UsageProblem
 
 SLICE = 4_000_000
@@ -73,7 +73,7 @@ class TextTable:
     """A table of lines."""
 
     file: TableFile
-    opener: Callable[[], BinaryIO]
+    opener: Opener
     format: RowFormat
     unit: str = "line"
 

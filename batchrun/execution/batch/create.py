@@ -68,6 +68,7 @@ class Creator:
                 continue
             try:
                 self.leaves_few = 0 < len(spool.candidates) < self._packer.able.min_batch_requests
+                await self._lease(spool)
                 if not spool.candidates or self.leaves_few or await self._passes_on(spool):
                     return False
                 if not await self._create(spool):
@@ -79,14 +80,21 @@ class Creator:
 
     async def _limits(self) -> PackLimits:
         run, able = self._context.run, self._packer.able
+        if leases := self._packer.leases:
+            self._packer.caps = await leases.refreshed(self._packer.caps)
         remaining_budget, queued = await self._context.apply(
-            lambda batches: (self._request_caps(batches).remaining_budget(), batches.queued())
+            lambda batches: (self._request_caps(batches).remaining_budget(planned=True), batches.queued())
         )
         return PackLimits(
             requests=min(self._most_requests, able.max_batch_requests, run.batch.max_queued - queued),
             bytes=min(run.batch.max_bytes, able.max_batch_bytes),
             remaining_budget=remaining_budget,
         )
+
+    async def _lease(self, spool: Spool) -> None:
+        """Ask for what the batch needs of the caps that several hosts share. What has no room is left out later."""
+        if (leases := self._packer.leases) and spool.candidates:
+            await leases.more(self._context.run.writer.write, self._packer.caps, self._packer.model, spool.reserved)
 
     async def _passes_on(self, spool: Spool) -> bool:
         """Whether a cap of the model alone leaves out requests, so that the rest is streamed when the batches are done.

@@ -184,6 +184,7 @@ class Packer:
         """Whether files are uploaded that batches have no room for. Otherwise batches are cut."""
         self._estimator = setup.estimator_on(Route.BATCH, setup.estimator.price.in_batches)
         self.model, self.schema, self.caps = self._estimator.price.name, setup.form.full_schema, setup.caps
+        self.leases = setup.leases
         self._form, self.chain = setup.form, setup.chain
         self._reader = setup.reader
         self._document_cap = DocumentCap(context, setup.caps)

@@ -9,8 +9,6 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never
-
 from batchrun.budget.cap_text import called
 from batchrun.budget.caps import MOST_MISFITS, Amount, CapUsage, Per
 from batchrun.execution.document_cap import DocumentCap
@@ -49,7 +47,7 @@ class Attempts:
         self._context = context
         self._halt = context.halt
         self._chain = setup.chain
-        self._caps = setup.caps
+        self._caps, self._leases = setup.caps, setup.leases
         self._form = setup.form
         self._channels = channels
         self._provider = provider
@@ -88,17 +86,13 @@ class Attempts:
 
     async def answer(self, pending: PendingRequest) -> None:
         """Bring the document to its outcome. Raises Halted when the run stops first."""
-        # `decide` makes the decisions; tenacity runs the loop, and waits as long as RetryLater says.
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(RetryLater),
-            wait=asked_delay,
-            stop=stop_never,
-            reraise=True,
-            sleep=asyncio.sleep,
-        )
         with self._halt.guard():
-            await retrying(self._attempt, pending)
-            return
+            while True:
+                try:
+                    return await self._attempt(pending)
+                except RetryLater as later:
+                    delay_s = later.delay_s
+                await asyncio.sleep(delay_s)
         raise Halted
 
     # --- one attempt
@@ -153,6 +147,8 @@ class Attempts:
                 with channel.sending() as sent_at:
                     await self._send(Attempt(pending, channel, request, charge, reserved, sent_at))
                 return True
+        if isinstance(reserved, CapExceeded) and await self._leased_more(reserved, pending, channel):
+            return False
         if isinstance(reserved, CapExceeded) and reserved.open_attempts:
             began = channel.clock()
             await settled.wait()
@@ -164,6 +160,13 @@ class Attempts:
         if isinstance(reserved, CapExceeded):
             await self._leave_pending(pending, channel, reserved, self._amount(pending, channel))
         return True
+
+    async def _leased_more(self, refused: CapExceeded, pending: PendingRequest, channel: ModelChannel) -> bool:
+        """Whether a lease service has granted enough of the cap that refused a request."""
+        if refused.cap.left is None or self._leases is None:
+            return False
+        write, amount = self._context.writer.write, self._amount(pending, channel)
+        return await self._leases.more(write, self._caps, channel.model, amount)
 
     async def _leave_pending(
         self, pending: PendingRequest, channel: ModelChannel, refused: CapExceeded, amount: Amount
@@ -248,11 +251,3 @@ class Attempts:
             raise
         else:
             await self._results.answered(attempt, reply, latency_s=clock() - attempt.sent_at)
-
-
-def asked_delay(state: RetryCallState) -> float:
-    """Return the delay that the last attempt asked for: a wait strategy of tenacity."""
-    assert state.outcome is not None
-    later = state.outcome.exception()
-    assert isinstance(later, RetryLater)
-    return later.delay_s

@@ -91,10 +91,8 @@ class AttemptResults:
         end = answered_settlement(attempt.attempt_no, reply, step, judgement, price)
         findings = json.loads(end.findings) if end.findings else None
         escalated = self._chain.escalated(channel.model_no, step.outcome, step.output, pending.text, findings)
-        if usage:
-            prompt = KnownPrompt(usage.prompt_tokens, attempt.request.max_tokens, price.rates.input)
-            end = replace(end, prompt=prompt)
-        await self.settle(replace(end, latency_s=latency_s, escalated=escalated), attempt)
+        prompt = KnownPrompt(usage.prompt_tokens, attempt.request.max_tokens, price.rates.input) if usage else None
+        await self.settle(replace(end, latency_s=latency_s, escalated=escalated, prompt=prompt), attempt)
         await self.conclude()
         if escalated:
             pending.model_no, pending.tries = channel.model_no + 1, Tries()

@@ -6,12 +6,10 @@ from typing import Any
 from batchrun.errors import EnvironmentProblem
 from batchrun.escaping import escape_control
 from batchrun.job.provider_sections import ProviderSection
-from batchrun.providers.clouds.settings import missing_extra, never_told, setting
+from batchrun.masking import AMAZON_LOGGERS, never_told
+from batchrun.providers.clouds.settings import missing_extra, setting
 
 LOG_IN = "type: aws sso login; or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-
-TELLING = ("botocore.auth", "botocore.endpoint", "botocore.hooks", "botocore.parsers")
-"""The loggers that tell headers, with the session token, and answers, with the credentials of a role or a sign-in."""
 
 
 def session_of(section: ProviderSection) -> Any:
@@ -24,7 +22,7 @@ def session_of(section: ProviderSection) -> Any:
         from botocore.exceptions import BotoCoreError
     except ImportError as error:
         raise missing_extra(section, "aws", "boto3") from error
-    never_told(*TELLING)
+    never_told(*AMAZON_LOGGERS)
     try:
         return boto3.Session(profile_name=section.profile, region_name=section.region)
     except BotoCoreError as error:

@@ -7,9 +7,10 @@ from typing import Any
 from anthropic.lib.foundry import AsyncAnthropicFoundry
 
 from batchrun.errors import EnvironmentProblem
+from batchrun.masking import never_told
 from batchrun.providers.anthropic.credential import ENTER, key_of, key_variable
 from batchrun.providers.anthropic.provider import SdkFactory
-from batchrun.providers.clouds.settings import never_told, setting
+from batchrun.providers.clouds.settings import setting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,5 @@
 """Settings of a cloud, from the section of the provider or from the environment; and extras that are missing."""
 
-import logging
 import re
 from os import environ
 
@@ -26,16 +25,6 @@ def setting(section: ProviderSection, key: str, *variables: str, otherwise: str 
     if not PLAIN.fullmatch(given):
         raise EnvironmentProblem(f'"{escape_control(given)[:100]}" can be no {key}.', hint=f"correct the {key}")
     return given
-
-
-def never_told(*loggers: str) -> None:
-    """Keep loggers from telling what they tell of credentials, whatever level somebody gives them, before or after."""
-    for logger in loggers:
-        logging.getLogger(logger).addFilter(_is_harmless)
-
-
-def _is_harmless(record: logging.LogRecord) -> bool:
-    return record.levelno > logging.DEBUG
 
 
 def missing_extra(section: ProviderSection, extra: str, library: str) -> EnvironmentProblem:

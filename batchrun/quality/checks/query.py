@@ -12,8 +12,9 @@ from batchrun.documents.duckdb import LOCKED_DOWN
 from batchrun.duckdb_file import opened
 from batchrun.errors import BatchrunError
 from batchrun.store.output.schema import quoted
-from batchrun.workers.children import ChildDied, Children
+from batchrun.workers.children import Children
 from batchrun.workers.limits import Limits
+from batchrun.workers.pool import WorkerDied
 
 if TYPE_CHECKING:
     import duckdb
@@ -66,7 +67,7 @@ def asking(database: Path, limits: Limits = LIMITS) -> Iterator[Ask]:
         def ask(sql: str) -> Answer:
             try:
                 found: Answer = children.submit(answer, database, sql).result()
-            except ChildDied as died:
+            except WorkerDied as died:
                 allowed = f"{limits.cpu_s:g} seconds of processor time, and {limits.wall_s:g} by the clock"
                 too_long = f"the query took too long and was stopped: it may take {allowed}"
                 raise NoAnswer(too_long if died.out_of_time else "DuckDB broke down amid the query") from died

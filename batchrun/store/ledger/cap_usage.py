@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from batchrun.budget.caps import Cap, Caps, CapUsage, Of, Per, undated
 from batchrun.budget.days import day_of, month_of
+from batchrun.store.ledger.leases import within_leases
 from batchrun.store.ledger.records import Run
 
 OF_MODEL = "(model = :model or model glob :model || '-20[0-9][0-9][0-9][0-9][0-9][0-9]')"
@@ -37,8 +38,19 @@ _COLUMNS = {
 """The column of `SHARED` or `BY_TAG` for a cap; the last part of the key says whether the cap is of one model."""
 
 
-def shared_cap_usages(connection: sqlite3.Connection, caps: Sequence[Cap], *, model: str, now: float) -> list[CapUsage]:
-    """Read how much is used of those caps of days and months that concern a model."""
+def shared_cap_usages(
+    connection: sqlite3.Connection, caps: Sequence[Cap], *, model: str, now: float, planned: bool = False
+) -> list[CapUsage]:
+    """Read how much is used of those caps of days and months that concern a model.
+
+    A cap that a lease service keeps has room for what is granted; for a plan, also for what the service has left.
+    """
+    usages = own_cap_usages(connection, caps, model=model, now=now)
+    return within_leases(connection, usages, now=now, planned=planned)
+
+
+def own_cap_usages(connection: sqlite3.Connection, caps: Sequence[Cap], *, model: str, now: float) -> list[CapUsage]:
+    """Read how much this ledger alone has used of those caps of days and months that concern a model."""
     ours = [cap for cap in caps if cap.concerns(model)]
     if not ours:
         return []
@@ -68,7 +80,7 @@ def plan_cap_usages(
     for model in models:
         cap_usages += [
             cap_usage
-            for cap_usage in shared_cap_usages(connection, caps.shared, model=model, now=now)
+            for cap_usage in shared_cap_usages(connection, caps.shared, model=model, now=now, planned=True)
             if cap_usage not in cap_usages
         ]
     return tuple(cap_usages)

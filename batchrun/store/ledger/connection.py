@@ -20,7 +20,7 @@ SCRIPTS = (
     "12_tags_and_tokens.sql",
     "13_request_max_tokens.sql", "14_reading.sql", "15_answers.sql", "16_run_answers.sql",
     "17_reviews.sql", "18_tunes.sql", "19_cascade_calibrations.sql",
-    "20_tune_frontier.sql",
+    "20_tune_frontier.sql", "21_leases.sql",
 )  # fmt: skip
 """The scripts that lay out a ledger, in order; a ledger's version is how many of the scripts it has had."""
 SCHEMA_VERSION = len(SCRIPTS)

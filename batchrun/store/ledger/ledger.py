@@ -329,7 +329,8 @@ class Ledger:
             " and state = 'unknown' and cost_nusd is null and reserved_tokens > :most returning attempt_no",
             {"attempt_no": attempt_no, "most": prompt.most_tokens, "input_nusd": prompt.input_nusd, "seq": seq},
         )
-        self.chain.amend([lost for (lost,) in held.fetchall()])
+        if lost := held.fetchall():
+            self.chain.amend([attempt_no for (attempt_no,) in lost])
 
     def _go_on(self, attempt_no: int, progress: Progress) -> None:
         """Record how far the answer to an attempt's request has come, and what the next attempt asks."""

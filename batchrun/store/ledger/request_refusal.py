@@ -49,8 +49,8 @@ class RequestCaps:
     now: float
     """The time of the check, in seconds since 1970."""
 
-    def all(self) -> list[CapUsage]:
-        """Read the usage of every cap, the run's own first."""
+    def all(self, *, planned: bool = False) -> list[CapUsage]:
+        """Read the usage of every cap, the run's own first. What a lease service has left counts as room if planned."""
         committed_nusd, expected_nusd, tokens = self.connection.execute(
             "select committed_nusd, expected_nusd, tokens from runs where run_no = ?", (self.run_no,)
         ).fetchone()
@@ -59,12 +59,14 @@ class RequestCaps:
             cap_usages.append(CapUsage(self.caps.ceiling, committed_nusd))
         if self.caps.tokens:
             cap_usages.append(CapUsage(self.caps.tokens, tokens))
-        return cap_usages + shared_cap_usages(self.connection, self.caps.shared, model=self.model, now=self.now)
+        return cap_usages + shared_cap_usages(
+            self.connection, self.caps.shared, model=self.model, now=self.now, planned=planned
+        )
 
-    def remaining_budget(self) -> RemainingBudget:
+    def remaining_budget(self, *, planned: bool = False) -> RemainingBudget:
         """Find the least that the caps leave, for the cost, the tokens and the expected cost of requests."""
         least = dict.fromkeys(Of, UNLIMITED)
-        for cap_usage in self.all():
+        for cap_usage in self.all(planned=planned):
             least[cap_usage.cap.of] = min(least[cap_usage.cap.of], cap_usage.remaining)
         return RemainingBudget(nusd=least[Of.COST], tokens=least[Of.TOKENS], expected_nusd=least[Of.EXPECTED])
 

@@ -11,7 +11,7 @@ from batchrun.store.output.schema import MOST_USD
 
 Row = Sequence[Any]
 
-GROUP = 500
+GROUP = 2_000
 """How many rows a slice has at most."""
 GROUP_CHARACTERS = 4_000_000
 """How much text a slice has at most, unless a single row has more."""

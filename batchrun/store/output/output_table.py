@@ -28,7 +28,7 @@ OWN_VALUES = {
 INSERT = """
 insert into {table} ({columns}) select {values} from (
     select *, json_transform(answer, {structure}) as output from (
-        select * replace (answer::json as answer) from (values {rows}) rows ({given})
+        select * replace (answer::json as answer) from (select {given})
     )
 ) where {fits}
 """
@@ -81,11 +81,10 @@ class OutputTable:
             columns=", ".join(["doc_id", *fields.values(), *OWN_VALUES, *self.findings, *of_source]),
             values=", ".join(["doc_id", *values, *OWN_VALUES.values(), *self.findings, *casts.values()]),
             structure=literal(structure),
-            rows=", ".join([f"({', '.join('?' * len(given))})"] * len(results)),
-            given=", ".join(given),
+            given=", ".join(f"unnest(${number}) as {name}" for number, name in enumerate(given, start=1)),
             fits=" and ".join(FITS.format(column=column, name=name) for name, column in fields.items()),
         )
-        connection.execute(statement, [value for row in results for value in self._values(row)])
+        connection.execute(statement, turned([self._values(row) for row in results]))
 
     def _values(self, row: Row) -> list[object]:
         """Return the values of a row, in the order in which they are given."""
@@ -95,3 +94,8 @@ class OutputTable:
         as_json = [json.dumps(one, ensure_ascii=False) if one else None for one in told]
         of_source = values_of(self.source_columns, source_columns)
         return [*first, findings.get("attempts", 1), *as_json, *of_source]
+
+
+def turned(rows: Iterable[Sequence[object]]) -> list[list[object]]:
+    """Turn rows into columns, for `unnest`: a parameter for each column is read faster than one for each value."""
+    return [list(column) for column in zip(*rows, strict=True)]

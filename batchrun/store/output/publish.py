@@ -18,7 +18,7 @@ from batchrun.store.output.catalog import columns, comment, qualified
 from batchrun.store.output.changes import Row, Slice, changes, first_source_columns, runs, until
 from batchrun.store.output.column_types import change_types, outdated_types, outgrown_types, same_but_for_enums
 from batchrun.store.output.documents_view import is_our_view, make_view
-from batchrun.store.output.output_table import OutputTable
+from batchrun.store.output.output_table import OutputTable, turned
 from batchrun.store.output.positions import Position
 from batchrun.store.output.schema import FIRST_COLUMNS, MODEL_OF_OLD_ROWS, SIDE_TABLES, quoted
 from batchrun.store.output.side_tables import make_side_tables, side_schema
@@ -318,8 +318,3 @@ class MoreMemory(EnvironmentProblem):
 def memory_of_machine_mb() -> int:
     """Return how much memory the machine has."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 20
-
-
-def turned(rows: Sequence[Row]) -> list[list[object]]:
-    """Turn rows into columns, for `unnest`."""
-    return [list(column) for column in zip(*rows, strict=True)]

@@ -343,7 +343,7 @@ def test_attempts_before_the_chain_are_counted(old: Path) -> None:
     found = in_old(old)
 
     assert (found.settled_before, found.head.link_no, found.broken) == (2, 0, None)
-    assert SCHEMA_VERSION == 20
+    assert SCHEMA_VERSION == 21
 
 
 def test_an_attempt_that_was_open_when_the_chain_began_is_linked(old: Path) -> None:

@@ -89,7 +89,7 @@ def test_an_old_ledger_is_brought_up_to_date_with_all_that_is_in_it(old: Path) -
         ]  # fmt: skip
         assert ledger.next_seq() == 4
         assert Runs(ledger).recover("trial") == 1
-    assert version(old) == SCHEMA_VERSION == 20
+    assert version(old) == SCHEMA_VERSION == 21
 
 
 def test_an_old_ledger_becomes_just_like_a_new_one(old: Path, tmp_path: Path) -> None:

@@ -113,7 +113,10 @@ class Admission:
             " (select doc_id from wholes where job = :job and doc_id not in (select doc_id from planned))",
             job,
         )
-        short_now = "from wholes where job = :job and doc_id in (select doc_id from planned where chosen)"
+        short_now = (
+            "from wholes where job = :job"
+            " and exists (select 1 from planned p where p.doc_id = wholes.doc_id and p.chosen)"
+        )
         self._connection.execute(
             f"insert or ignore into former_merges select merged_of {short_now} and merged_of is not null", job
         )

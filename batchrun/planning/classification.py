@@ -1,7 +1,6 @@
 """The way from weighed documents to rows of the plan: requests are looked up in the ledger, and classified."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
@@ -14,10 +13,11 @@ from batchrun.outcome import Outcome
 from batchrun.planning.cascade_history import known_answers, violating_requests
 from batchrun.planning.earlier_answers import EarlierAnswers, Known, asks_beyond, asks_of
 from batchrun.planning.ledger_lookups import KnownDocument, KnownRequest, known_documents, known_requests
-from batchrun.planning.plan_table import Asks, Planned
+from batchrun.planning.plan_rows import Asks, PlanColumns, Planned, columns_of
+from batchrun.planning.quick_rows import QuickRows, asked_json
 from batchrun.planning.request_builder import RequestBuilder
 from batchrun.planning.selection import Selection
-from batchrun.planning.weighing import EMPTY, Asked, Prepare, Prepared, Wanted, Weighed
+from batchrun.planning.weighing import EMPTY, Asked, Page, Prepare, Prepared, Wanted, Weighed
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.cascade_rules import UNMET
 from batchrun.strategy.model_chain import ChainModel, ModelChain
@@ -146,6 +146,27 @@ class PageClassifier:
     reasks_all: bool
     """Whether documents are asked for all fields again, whatever is answered."""
 
+    def columns(self, numbers: Sequence[int], page: Page, selection: Selection) -> Iterator[PlanColumns]:
+        """Make the rows of a page: at once where they need no judgement, and the other rows one by one."""
+        left: Sequence[int] = range(page.number)
+        if not selection.again:
+            quick, left = self._quick.rows(numbers, page)
+            yield from quick
+        if left:
+            some = [(numbers[at], Weighed._make([column[at] for column in page.columns])) for at in left]
+            yield columns_of(self.rows(some, selection))
+
+    @property
+    def _quick(self) -> QuickRows:
+        rules = self.chain.acceptance_rules
+        return QuickRows(
+            ledger=self.ledger,
+            job=self.spec.job.name,
+            chain=self.chain,
+            asks=self.earlier.from_the_start,
+            judges=rules is not None and bool(rules.words),
+        )
+
     def rows(self, page: Sequence[tuple[int, Weighed]], selection: Selection) -> list[Planned]:
         """Make the rows of documents, which are given with their numbers in the plan.
 
@@ -236,7 +257,7 @@ class PageClassifier:
         models, requests = self.chain.models[current.model_no :], asked[current.model_no :]
         kind, asks = self._asks(kind_of(known, current, selection), weighed, current, known_page)
         max_tokens = asked[0][1]
-        worst = worst_amount(self.estimator, models, requests, tokens) if tokens else None
+        worst = worst_amount(self.estimator, models, requests, tokens) if tokens and kind.sent else None
         return row_of(number, weighed, kind)._replace(
             known_outcome=(known.outcome if known else None) or current.outcome,
             request_id=current.request_id,
@@ -250,7 +271,7 @@ class PageClassifier:
             worst_nusd=worst.nusd if worst else None,
             worst_tokens=worst.tokens if worst else None,
             same_text=known is not None and known.content_sha == weighed.content_sha,
-            asked=self._asked_json(asked) if len(asked) > 1 else None,
+            asked=asked_json(self.chain, asked),
             markup=weighed.markup,
             asks=asks,
         )
@@ -267,10 +288,6 @@ class PageClassifier:
             asks = asks_beyond(form, earlier)
             return (Kind.REUSABLE if asks.answer else kind), asks
         return kind, self.earlier.from_the_start
-
-    def _asked_json(self, asked: Asked) -> str:
-        names = (model.price.name for model in self.chain.models)
-        return json.dumps({request_id: name for (request_id, _, _), name in zip(asked, names, strict=True)})
 
     def _too_large(
         self, number: int, weighed: Weighed, asked: Asked, current: CurrentRequest, tokens: RequestTokens | None

@@ -18,7 +18,7 @@ from batchrun.answers.turns import choices, turn_again
 from batchrun.answers.votes import Vote
 from batchrun.outcome import Outcome
 from batchrun.planning.ledger_lookups import KnownDocument
-from batchrun.planning.plan_table import Asks
+from batchrun.planning.plan_rows import Asks
 from batchrun.store.ledger.forms import form_under
 from batchrun.store.ledger.ledger import Ledger
 

@@ -112,8 +112,8 @@ class Forecaster:
         chosen = options.best(choice.route)
         estimator = self._by(choice.route)
         divisor = estimator.price.divisor
-        worst = self.planned.worst()
-        worst_nusd = -(-worst.nusd // divisor)
+        sums = self.planned.sums()
+        worst_nusd = -(-sums.worst_nusd // divisor)
         models = [chain_model.price.name for chain_model in self.chain.models]
         able = self.chain.models[0].capabilities.batches and not self.budget_notes
         tags = Runs(self.ledger).tags(run.run_no) if run else spec.job.tags
@@ -128,7 +128,7 @@ class Forecaster:
             options = rest.sharing(options, cap_usage)
             chosen = options.best(choice.route)
         left_nusd, left_tokens = remaining_nusd(cap_usages, models[0]), remaining_tokens(cap_usages, models[0])
-        one_fits = worst_nusd <= min(left_nusd, caps.run.limit - committed_nusd) and worst.tokens <= left_tokens
+        one_fits = worst_nusd <= min(left_nusd, caps.run.limit - committed_nusd) and sums.worst_tokens <= left_tokens
         affordable = 0
         if one_fits:
             affordable = self._affordable_count(estimator, chosen, left_nusd=left_nusd, left_tokens=left_tokens)
@@ -137,7 +137,7 @@ class Forecaster:
             fingerprint=self.fingerprint,
             model=self.estimator.price.name,
             counts={kind: counts.get(kind, 0) for kind in Kind},
-            same_text=self.planned.same_text(),
+            same_text=sums.same_text,
             estimate=chosen.estimate,
             evidence=evidence,
             before=last_estimate(self.ledger, spec.job.name),
@@ -157,7 +157,7 @@ class Forecaster:
             cap_usages=cap_usages,
             affordable_count=affordable,
             worst_nusd=worst_nusd,
-            worst_tokens=worst.tokens,
+            worst_tokens=sums.worst_tokens,
             tags=tags,
             problems=self.planned.problems(limit=SHOWN_PROBLEMS),
             costliest_fallback=self._costliest_fallback(chosen.estimate),
@@ -169,7 +169,7 @@ class Forecaster:
             turns=self._turns,
             votes=self._estimates.votes_each(chosen.estimate.documents),
             pays_each_turn=self._turns > 1 and self.document_turns == 1,
-            paid_before=self.planned.paid_before(),
+            paid_before=sums.paid_before,
             markup=markup_cost(self.planned, estimator),
             reply=reply_forecast(self.job, self.estimator.price, self._past(self.estimator.price)),
             keys=decisive_keys(self.job),

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from batchrun.planning.plan_table import SENT
+from batchrun.planning.plan_rows import SENT
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.strategy.plan import Kind
 

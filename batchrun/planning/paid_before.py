@@ -6,7 +6,7 @@ A document counts whichever model of the chain gave its row.
 from collections.abc import Iterator
 from contextlib import closing
 
-from batchrun.planning.plan_table import SENT
+from batchrun.planning.plan_rows import SENT
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.output.stored_rows import StoredRow, StoredRows
 from batchrun.strategy.plan import Kind

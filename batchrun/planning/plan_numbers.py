@@ -3,12 +3,13 @@
 The numbers of a file leave room for all its documents, so that documents may be numbered before other files are read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from itertools import starmap
 
 from batchrun.document import DocumentRef
 from batchrun.documents import FoundFile, Shard
 from batchrun.documents.files import file_of
-from batchrun.planning.weighing import Page, Weighed
+from batchrun.planning.weighing import Page
 
 FILE_STEP = 1 << 25
 """The numbers in a plan for the documents of one file."""
@@ -21,15 +22,17 @@ def first_no(file: FoundFile) -> int:
     return file.number * FILE_STEP
 
 
-def numbered(shard: Shard, page: Page) -> Iterator[tuple[int, Weighed]]:
+def numbers(shard: Shard, page: Page) -> Sequence[int]:
     """Number the documents of a page in the order of the plan, whatever files of the shard were left out."""
     number = shard.number * SHARD_STEP
-    files = iter(shard.files)
+    if not shard.files:
+        return range(number, number + page.number)
+    files, found = iter(shard.files), list[int]()
     source: str | None = None
-    for weighed in page.documents:
-        of_file = file_of(DocumentRef(weighed.doc_id, weighed.source, weighed.place)) if shard.files else None
-        while of_file != source:
+    for ref in starmap(DocumentRef, zip(*page.columns[:3], strict=True)):
+        while file_of(ref) != source:
             file = next(files)
             number, source = first_no(file), file.source
-        yield number, weighed
+        found.append(number)
         number += 1
+    return found

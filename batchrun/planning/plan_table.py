@@ -11,14 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from batchrun.budget.caps import Amount
 from batchrun.document import DocumentRef
 from batchrun.documents.split import merging_id
 from batchrun.errors import UsageProblem
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.text_class import TextClass
-from batchrun.outcome import Outcome
 from batchrun.planning.admission import Admission
+from batchrun.planning.plan_rows import DEFAULTS, INDEXES, SENT, TABLE, PlanColumns, Planned, columns_of
 from batchrun.planning.plan_tokens import PlannedTokens
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import explained
@@ -27,126 +26,32 @@ from batchrun.strategy.reading_notes import grouped_notes, guessed_encoding
 
 MOSTLY = 0.5
 """From which share on a text is told that is markup or base64."""
-SENT = ", ".join(f"'{kind}'" for kind in Kind if kind.sent)
-TABLE = f"""
-create temp table planned (
-    planned_no     integer primary key,
-    doc_id         text not null,
-    source         text not null,
-    place          text not null,
-    content_sha    text not null,
-    kind           text not null,
-    reason         text,
-    outcome        text,            -- skipped or unreadable, if it is not sent
-    known_outcome  text,            -- the outcome that it had before
-    request_id     text,
-    model          text,
-    max_tokens     integer,         -- of the request, if it is not the job's
-    asks_for       integer,         -- the max_tokens of the request
-    bytes          integer,         -- of its text, if it can be sent
-    counted_tokens integer,         -- null until it is counted or guessed
-    guessed        integer not null default 0,
-    text_class     text,
-    worst_nusd     integer,
-    worst_tokens   integer,
-    same_text      integer not null,
-    asked          text,            -- JSON: its request to each model of a chain, and the model; null for one model
-    note           text,
-    pages          integer,
-    reader         text not null,
-    bytes_sha      text not null,
-    older          integer not null,
-    whole          text,            -- the id of the whole document, if it is a part
-    source_columns text,            -- JSON; null if they stay as the ledger has them
-    markup         real not null default 0,
-    turn           text,            -- JSON: what the first attempt asks; null for the request as it is
-    partial        text,            -- JSON: what is answered already
-    choices        text,            -- JSON: the fields that each turn asks for; null for all of them in one
-    answer         text,            -- JSON: the answer that follows from the one to another request; null without one
-    findings       text,            -- JSON: what was found out about that answer
-    answered_by    text,            -- that request
-    paid           text,            -- the one of them that has a row in the output, unknown to the ledger
-    chosen         integer not null default 1
-);
-create index planned_paid on planned (paid) where paid is not null;
-create temp view planned_status as
-select planned_no, doc_id, doc_id as id, source, kind, coalesce(outcome, known_outcome, 'pending') as status, reason,
-    counted_tokens as tokens
-from planned;
-create temp view to_send as select * from planned where chosen and kind in ({SENT});
+SUMS = f"""
+select * from
+(select coalesce(sum(older), 0), coalesce(sum(same_text and kind = '{Kind.CHANGED}' and partial is null), 0)
+    from planned where chosen),
+(select coalesce(sum(guessed), 0), count(paid), coalesce(max(max_tokens), 0), coalesce(max(worst_nusd), 0),
+    coalesce(max(worst_tokens), 0) from to_send)
 """
-INDEXES = """
-create unique index planned_id on planned (doc_id);
-create index planned_request on planned (request_id);
-create index planned_whole on planned (whole) where whole is not null;
-"""
-"""Made when all rows are there: to keep an index in order takes twice as long as to add rows."""
 
 
-class Asks(NamedTuple):
-    """What a request asks of its document."""
+class PlanSums(NamedTuple):
+    """What the chosen documents of a plan come to."""
 
-    turn: str | None = None
-    """JSON: what the first attempt asks. None for the request as it is."""
-    partial: str | None = None
-    """JSON: what is answered already."""
-    choices: str | None = None
-    """JSON: the fields that each turn asks for. None for all of them in one."""
-    answer: str | None = None
-    """JSON: the answer that follows from the answer to another request. None without one."""
-    findings: str | None = None
-    """JSON: what was found out about that answer, as far as its fields are still asked for."""
-    answered_by: str | None = None
-    """The id of that request."""
-
-
-class Planned(NamedTuple):
-    """One row of the plan."""
-
-    planned_no: int
-    """The place of the document in the plan: rows may be added in any order."""
-    doc_id: str
-    source: str
-    place: str
-    content_sha: str
-    kind: Kind
-    reason: str | None = None
-    outcome: Outcome | None = None
-    known_outcome: Outcome | None = None
-    request_id: str | None = None
-    model: str | None = None
-    max_tokens: int | None = None
-    """The `max_tokens` of the request; None if it is the job's."""
-    asks_for: int | None = None
-    """The `max_tokens` of the request to `model`."""
-    bytes: int | None = None
-    counted_tokens: int | None = None
-    """The cl100k tokens of the document; None if they are not counted."""
-    guessed: bool = False
-    text_class: TextClass | None = None
-    """The class of the document's text; None if the document cannot be sent."""
-    worst_nusd: int | None = None
-    worst_tokens: int | None = None
-    same_text: bool = False
-    asked: str | None = None
-    """JSON: the document's requests to the models of a chain, by id, with their models. None without a chain."""
-    note: str | None = None
-    pages: int | None = None
-    reader: str = ""
-    bytes_sha: str = ""
-    older: bool = False
-    """Whether the document keeps the request of an older reader's text."""
-    whole: str | None = None
-    """The id of the whole document, if this one is a part."""
-    source_columns: str | None = None
-    """JSON: the columns of the source that the output gets. None if they stay as the ledger has them."""
-    markup: float = 0.0
-    """The share of the text that is markup or base64."""
-    asks: Asks = Asks()
-    """What the request asks; these columns come last."""
-
-
-COLUMNS = (*Planned._fields[:-1], *Asks._fields)
+    older: int = 0
+    """How many documents keep the request of a text that an older reader found."""
+    same_text: int = 0
+    """How many changed documents have the same text as before, and are asked for everything."""
+    guessed: int = 0
+    """How many documents to send have tokens that are guessed."""
+    paid_before: int = 0
+    """How many documents to send have a row in the output, unknown to the ledger."""
+    most_max_tokens: int = 0
+    """The largest `max_tokens` of the requests to send that do not have the job's; 0 if there are none."""
+    worst_nusd: int = 0
+    """The most that one of the requests to send may cost."""
+    worst_tokens: int = 0
+    """The most tokens that one of the requests to send may use."""
 
 
 class PlannedDocuments:
@@ -156,6 +61,8 @@ class PlannedDocuments:
         self._connection = ledger.connection
         self._ledger = ledger
         self._job = job
+        self._sums = -1, PlanSums()
+        """The sums that were found last, after the number of changes until then."""
         self._connection.execute("pragma temp_store = file")
         self._connection.execute("drop view if exists temp.planned_status")
         self._connection.execute("drop view if exists temp.to_send")
@@ -166,11 +73,19 @@ class PlannedDocuments:
 
     def add(self, page: Sequence[Planned]) -> None:
         """Add some documents, in any order."""
+        self.add_columns(columns_of(page))
+
+    def add_columns(self, columns: PlanColumns) -> None:
+        """Add some documents, in any order, by their columns."""
+        # Most columns have but their default, and a None takes five times as long to add as a number or a text.
+        filled = {name: some for name, some in columns.items() if some.count(DEFAULTS.get(name)) < len(some)}
+        if not filled:
+            return
         with explained(self._ledger.path):
             self._connection.execute("begin")
             self._connection.executemany(
-                f"insert into planned ({', '.join(COLUMNS)}) values ({', '.join('?' * len(COLUMNS))})",
-                ((*columns, *asks) for *columns, asks in page),
+                f"insert into planned ({', '.join(filled)}) values ({', '.join('?' * len(filled))})",
+                zip(*filled.values(), strict=True),
             )
             self._connection.execute("commit")
 
@@ -187,13 +102,12 @@ class PlannedDocuments:
             ids = (merging_id(doc_id) for (doc_id,) in wholes)
             return [one for one in ids if self._connection.execute(taken, (one,)).fetchone()]
 
-    def most_max_tokens(self) -> int:
-        """Return the largest `max_tokens` of the requests to send that do not have the job's; 0 if there are none."""
-        return int(self._connection.execute("select coalesce(max(max_tokens), 0) from to_send").fetchone()[0])
-
-    def older(self) -> int:
-        """Count the chosen documents that keep the request of a text which an older reader found."""
-        return int(self._connection.execute("select count(*) from planned where chosen and older").fetchone()[0])
+    def sums(self) -> PlanSums:
+        """Add up what is asked of all chosen documents, in one reading of the plan."""
+        changes = self._connection.total_changes
+        if changes != self._sums[0]:
+            self._sums = changes, PlanSums(*self._connection.execute(SUMS).fetchone())
+        return self._sums[1]
 
     def in_parts(self) -> tuple[int, int]:
         """Count the documents that are asked in parts, and the chosen parts."""
@@ -228,6 +142,8 @@ class PlannedDocuments:
     def unknown_columns(self, names: Iterable[str]) -> list[str]:
         """List those of the columns of the source that no document has that was read for this plan."""
         missing, read = set(names), False
+        if not missing:
+            return []
         rows = self._connection.execute("select source_columns from planned where source_columns is not null")
         for (text,) in rows:
             read = True
@@ -252,9 +168,10 @@ class PlannedDocuments:
     def mark_identical(self) -> None:
         """Let only the first of the chosen documents that make the same request send it."""
         self._connection.execute(
-            f"update planned set kind = ? where chosen and kind in ({SENT}) and exists ("
-            " select 1 from planned first where first.request_id = planned.request_id and first.chosen"
-            " and first.planned_no < planned.planned_no)",
+            f"update planned set kind = ? where chosen and kind in ({SENT}) and request_id in ("
+            "  select request_id from planned where request_id is not null group by 1 having count(*) > 1)"
+            " and exists (select 1 from planned first where first.request_id = planned.request_id and first.chosen"
+            "  and first.planned_no < planned.planned_no)",
             (Kind.IDENTICAL,),
         )
 
@@ -270,15 +187,14 @@ class PlannedDocuments:
         kept = f"select planned_no from {those} order by planned_no limit ?"
         self._connection.execute(f"update planned set chosen = 0 where planned_no not in ({kept})", (count,))
 
+    def sends(self) -> bool:
+        """Whether any document is to be sent."""
+        return self._connection.execute("select 1 from to_send limit 1").fetchone() is not None
+
     def counts(self) -> dict[Kind, int]:
         """Count the chosen documents of each kind."""
         rows = self._connection.execute("select kind, count(*) from planned where chosen group by kind")
         return {Kind(kind): count for kind, count in rows}
-
-    def same_text(self) -> int:
-        """Count the chosen changed documents whose text is the same as before, and that are asked for everything."""
-        query = "select count(*) from planned where chosen and same_text and kind = ? and partial is null"
-        return int(self._connection.execute(query, (Kind.CHANGED,)).fetchone()[0])
 
     def each(self) -> Iterator[tuple[str, Kind, str | None, RequestTokens | None, str | None]]:
         """Yield the chosen documents: the id, the kind, why the document is not sent, its tokens, and its note."""
@@ -292,9 +208,12 @@ class PlannedDocuments:
 
     def digest(self) -> str:
         """Hash the ids of the documents to send, and the ids of their requests."""
-        found = hashlib.sha256()
-        for row in self._connection.execute("select doc_id, request_id from to_send order by doc_id"):
-            found.update(json.dumps(row).encode("utf-8"))
+        found, quoted = hashlib.sha256(), json.encoder.encode_basestring_ascii
+        rows = self._connection.execute(
+            "select doc_id, request_id from to_send order by +doc_id"
+        )  # read in their order
+        while some := rows.fetchmany(1_000):
+            found.update("".join([f"[{quoted(doc_id)}, {quoted(request_id)}]" for doc_id, request_id in some]).encode())
         return found.hexdigest()
 
     def asked(self) -> dict[str, str]:
@@ -324,17 +243,14 @@ class PlannedDocuments:
     def reused(self) -> dict[str, int]:
         """Count the answered documents that this job has not asked about, by the job whose answer they have."""
         rows = self._connection.execute(
-            "select coalesce(a.job, ?), count(*) from planned p join requests r using (request_id)"
-            " left join attempts a on a.attempt_no = r.attempt_no where p.chosen and p.kind = ? and not exists"
-            " (select 1 from documents d where d.job = ? and d.doc_id = p.doc_id and d.request_no = r.request_no)"
+            "select coalesce(a.job, :job), count(*) from planned p cross join requests r using (request_id)"
+            " left join attempts a on a.attempt_no = r.attempt_no where p.chosen and p.kind = :kind and p.request_id is"
+            "  not (select o.request_id from documents d join requests o using (request_no)"
+            "   where d.job = :job and d.doc_id = p.doc_id)"
             " group by 1 order by 1",
-            (self._job, Kind.REUSABLE, self._job),
+            {"job": self._job, "kind": Kind.REUSABLE},
         )
         return dict(rows.fetchall())
-
-    def paid_before(self) -> int:
-        """Count the documents to send that have a row in the output, unknown to the ledger."""
-        return int(self._connection.execute("select count(*) from to_send where paid is not null").fetchone()[0])
 
     def awaited_of(self) -> list[str]:
         """List the other jobs whose open batches have requests of chosen documents: these jobs collect the answers."""
@@ -344,11 +260,6 @@ class PlannedDocuments:
             (Kind.IN_BATCH, self._job),
         )
         return [job for (job,) in rows]
-
-    def worst(self) -> Amount:
-        """Find the most that one of the requests to send may cost, and the most tokens that one may use."""
-        query = "select coalesce(max(worst_nusd), 0), coalesce(max(worst_tokens), 0) from to_send"
-        return Amount(*self._connection.execute(query).fetchone())
 
     def missing(self, doc_ids: Iterable[str]) -> list[str]:
         """List those of the ids that no document has, split or not."""

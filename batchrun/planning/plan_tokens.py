@@ -9,7 +9,7 @@ from typing import Literal
 
 from batchrun.budget.caps import Amount
 from batchrun.document import DocumentRef
-from batchrun.estimation.estimate import RequestTokens
+from batchrun.estimation.estimate import ENDLESS, RequestTokens
 from batchrun.estimation.estimate_sum import Group
 from batchrun.estimation.native_tokens import layer_tokens, pdf_tokens
 from batchrun.estimation.sampling import DocumentSize, Ratio
@@ -94,6 +94,12 @@ class PlannedTokens:
     def __init__(self, connection: sqlite3.Connection, job: str) -> None:
         self._connection = connection
         self._job = job
+        self._choices: dict[tuple[Which, int], list[str | None]] = {}
+        """The choices that were found last, and the number of changes until then."""
+
+    def uncounted_sizes(self) -> Iterator[int]:
+        """Yield the bytes of the documents to send that were not counted yet."""
+        return (size for (size,) in self._connection.execute("select bytes from to_send where counted_tokens is null"))
 
     def uncounted(self) -> Iterator[tuple[int, int]]:
         """Yield the documents to send that were not counted yet, as number and bytes, by class and size."""
@@ -139,16 +145,26 @@ class PlannedTokens:
         left = self._connection.execute(
             "select text_class, sum(bytes) from to_send where counted_tokens is null group by text_class"
         ).fetchall()
-        self._connection.executemany(
-            "update planned set counted_tokens = round(bytes * ?), guessed = 1"
-            " where counted_tokens is null and bytes is not null and text_class = ?",
-            ((ratio.mean, kind) for kind, ratio in found.items()),
+        names = {kind: f":{kind.name}" for kind in found}
+        self._connection.execute(
+            f"update planned set guessed = 1, counted_tokens = round(bytes * {_by_class(names)})"
+            " where counted_tokens is null and bytes is not null",
+            {kind.name: ratio.mean for kind, ratio in found.items()},
         )
         return {TextClass(kind): size for kind, size in left}
 
     def choices(self, which: Which = Which.TO_SEND) -> list[str | None]:
         """List the different choices of fields that documents are asked for; None stands for all fields."""
-        rows = self._connection.execute(f"select distinct choices from {CHOSEN[which]} order by 1", {"job": self._job})
+        key = which, self._connection.total_changes
+        if key not in self._choices:
+            self._choices = {key: self._found_choices(which)}
+        return self._choices[key]
+
+    def _found_choices(self, which: Which) -> list[str | None]:
+        # Two questions: to the first row without a choice, and to an index of the rows with one.
+        without = f"select null where exists (select 1 from {CHOSEN[which]} where choices is null)"
+        different = f"select distinct choices from {CHOSEN[which]} where choices is not null order by 1"
+        rows = self._connection.execute(f"{without} union all select * from ({different})", {"job": self._job})
         return [choices for (choices,) in rows]
 
     def turns(self) -> int:
@@ -167,21 +183,19 @@ class PlannedTokens:
         """Add up by class the documents that have fewer tokens than their class's bound."""
         rows = self._connection.execute(
             "select text_class, count(*), sum(counted_tokens), sum(1.0 * counted_tokens * counted_tokens)"
-            f" from {_compared(subset, '<')} group by text_class order by text_class",
-            self._filled(below, subset),
+            f" from {_compared(subset, '<', below)} group by text_class order by text_class",
+            self._filled(subset),
         )
         return [Group(TextClass(kind), requests, counted, squares) for kind, requests, counted, squares in rows]
 
     def longer(self, bounds: Mapping[TextClass, int], subset: Subset = TO_SEND) -> Iterator[RequestTokens]:
         """Yield the documents that have at least as many tokens as their class's bound."""
-        rows = self._connection.execute(
-            f"select counted_tokens, text_class, guessed from {_compared(subset, '>=')}", self._filled(bounds, subset)
-        )
+        query = f"select counted_tokens, text_class, guessed from {_compared(subset, '>=', bounds)}"
+        rows = self._connection.execute(query, self._filled(subset)) if min(bounds.values()) < ENDLESS else ()
         return (RequestTokens(counted, TextClass(kind), bool(guessed)) for counted, kind, guessed in rows)
 
-    def _filled(self, bounds: Mapping[TextClass, int], subset: Subset) -> dict[str, object]:
-        numbers = {"bounds": json.dumps(bounds), "least": json.dumps(subset.least)}
-        filled = {"job": self._job, "first": subset.first, **numbers}
+    def _filled(self, subset: Subset) -> dict[str, object]:
+        filled: dict[str, object] = {"job": self._job, "first": subset.first}
         return filled if subset.choices is ANY else filled | {"choices": subset.choices}
 
     def pdfs(self) -> Iterator[PlannedPdf]:
@@ -192,17 +206,20 @@ class PlannedTokens:
         )
         return (PlannedPdf(pages, RequestTokens(counted, TextClass(kind))) for pages, counted, kind in rows)
 
-    def guessed(self) -> int:
-        """Count the documents to send whose tokens are guessed."""
-        return int(self._connection.execute("select count(*) from to_send where guessed").fetchone()[0])
 
-
-def _compared(subset: Subset, comparison: Literal["<", ">="]) -> str:
+def _compared(subset: Subset, comparison: Literal["<", ">="], bounds: Mapping[TextClass, int]) -> str:
     """Return the rows of a subset whose tokens compare like this with their class's bound, as words of a query."""
     columns = "counted_tokens, text_class, guessed, choices"
-    asked = "" if subset.choices is ANY else " where choices is :choices"
+    first = "" if subset.first < 0 else " order by planned_no limit :first"
+    least = f" and counted_tokens >= {_by_class(subset.least)}" if any(subset.least.values()) else ""
+    asked = "" if subset.choices is ANY else " and choices is :choices"
     return (
-        f"(select {columns} from {CHOSEN[subset.which]} order by planned_no limit :first)"
-        f" join json_each(:bounds) bound on bound.key = text_class and counted_tokens {comparison} bound.value"
-        f" join json_each(:least) least on least.key = text_class and counted_tokens >= least.value{asked}"
+        f"(select {columns} from {CHOSEN[subset.which]}{first})"
+        f" where counted_tokens {comparison} {_by_class(bounds)}{least}{asked}"
     )
+
+
+def _by_class(numbers: Mapping[TextClass, object]) -> str:
+    """Return the number of a row's class of text, as words of a query."""
+    cases = " ".join(f"when '{kind}' then {number}" for kind, number in numbers.items())
+    return f"case text_class {cases} end"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from batchrun.documents.split import segment_name, total_of
-from batchrun.planning.plan_table import SENT
+from batchrun.planning.plan_rows import SENT
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.wholes import Whole, part_answers
 from batchrun.strategy.plan import Kind

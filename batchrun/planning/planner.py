@@ -32,7 +32,7 @@ from batchrun.planning.gone_documents import GoneDocuments
 from batchrun.planning.ledger_lookups import known_max_tokens
 from batchrun.planning.merging import Merger
 from batchrun.planning.paid_before import PaidBefore
-from batchrun.planning.plan_numbers import numbered
+from batchrun.planning.plan_numbers import numbers
 from batchrun.planning.plan_table import PlannedDocuments
 from batchrun.planning.request_builder import RequestBuilder, size_limit, window_limit
 from batchrun.planning.request_template import RequestTemplate
@@ -180,7 +180,7 @@ class Planner:
         self._mark_paid()
         self.planning("counting", self._in_source)
         self.unsampled = self._sampler.count_sample()
-        if counter and any(kind.sent for kind in self.planned.counts()):
+        if counter and self.planned.sends():
             self.planning("asking", self._in_source)
             if self.chain.models[0].capabilities.counts_tokens:
                 await self.calibration.ask(self._sampler, counter, online)
@@ -194,7 +194,8 @@ class Planner:
         classifier = self._classifier
         for shard, page in self.workers.weigh(self._shards(selection)):
             self._in_source += page.seen
-            self.planned.add(classifier.rows(list(numbered(shard, page)), selection))
+            for columns in classifier.columns(numbers(shard, page), page, selection):
+                self.planned.add_columns(columns)
             self.planning("reading", self._in_source)
         if twice := self.planned.finish():
             shown = ", ".join(map(escape_control, sorted(twice)[:10]))
@@ -231,8 +232,9 @@ class Planner:
 
         `route` replaces the route that was asked for; with `exact` no document counts as guessed.
         """
-        evidence, learned = self.calibration.learned(guessed=self.planned.tokens.guessed())
-        self.estimator = replace(learned, most_output=max(learned.most_output, self.planned.most_max_tokens()))
+        sums = self.planned.sums()
+        evidence, learned = self.calibration.learned(guessed=sums.guessed)
+        self.estimator = replace(learned, most_output=max(learned.most_output, sums.most_max_tokens))
         unsampled = {} if exact else self.unsampled
         merging = self._merging(admitted=False)
         forecaster = replace(self._forecaster, route=route or self.route, unsampled=unsampled, merging=merging)
@@ -243,7 +245,7 @@ class Planner:
             digest=self._digest,
             reused=self._reused,
             typed=self.typed,
-            older=self.planned.older(),
+            older=sums.older,
             in_parts=self.planned.in_parts(),
             merging=len(merging),
             gone=self._gone_rows,
@@ -275,7 +277,7 @@ class Planner:
 
         A file that stays in use is passed over by a job with a past: only a ledger without one may have been lost.
         """
-        if self.output is None or not any(kind.sent for kind in self.planned.counts()):
+        if self.output is None or not self.planned.sends():
             return
         name = self.job.spec.job.name
         try:

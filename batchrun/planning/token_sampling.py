@@ -43,7 +43,7 @@ class TokenSampler:
 
         Returns the standard deviation of the guess, in cl100k tokens of each class.
         """
-        step = step_bytes(size for _, size in self.planned.uncounted())
+        step = step_bytes(self.planned.uncounted_sizes())
         drawn = list(evenly(self.planned.uncounted(), step))
         sizes = self.planned.sizes(drawn)
         sample = [Counted(sizes[number], tokens.counted) for number, tokens in self.count(drawn)]

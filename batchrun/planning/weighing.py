@@ -86,6 +86,11 @@ class Page(NamedTuple):
     columns: Columns
 
     @property
+    def number(self) -> int:
+        """The number of selected documents."""
+        return len(self.columns[0]) if self.columns else 0
+
+    @property
     def documents(self) -> Iterable[Weighed]:
         """The selected documents, in order."""
         return map(Weighed._make, zip(*self.columns, strict=True))

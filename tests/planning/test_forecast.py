@@ -25,7 +25,7 @@ from batchrun.estimation.reply_length import ReplyLength
 from batchrun.estimation.text_class import TextClass
 from batchrun.planning import calibration_data, forecast, planner
 from batchrun.planning.forecast import Forecaster
-from batchrun.planning.plan_table import Planned
+from batchrun.planning.plan_rows import Planned
 from batchrun.reply import Reply, Usage
 from batchrun.request import Request, Ttl
 from batchrun.strategy.plan import EstimateBasis, Kind, Plan

@@ -12,6 +12,8 @@ from trial_project import TrialProject
 from batchrun import documents
 from batchrun.cli.interrupts import run_async
 from batchrun.errors import Refused
+from batchrun.outcome import Outcome
+from batchrun.planning.quick_rows import QuickRows
 from batchrun.planning.selection import Selection
 from batchrun.strategy.plan import Plan
 from batchrun.workers import open_pool, workers
@@ -115,3 +117,10 @@ def test_ids_that_occur_twice_are_named_in_order(many: TrialProject, monkeypatch
         said.add(str(refused.value))
     (message,) = said
     assert "30 ids stand for more than one document: 0000, 0001, 0002" in message
+
+
+def test_the_quick_way_to_rows_gives_the_same_plan(many: TrialProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SELECTIONS, "again", Selection(again=frozenset(Outcome)))
+    expected = facts(many)
+    monkeypatch.setattr(QuickRows, "rows", lambda _, numbers, __: ([], list(range(len(numbers)))))
+    assert facts(many) == expected

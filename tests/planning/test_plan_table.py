@@ -17,7 +17,8 @@ from batchrun.estimation.sampling import DocumentSize, Ratio
 from batchrun.estimation.text_class import TextClass
 from batchrun.outcome import Outcome
 from batchrun.planning.ledger_lookups import known_requests
-from batchrun.planning.plan_table import Planned, PlannedDocuments
+from batchrun.planning.plan_rows import Planned
+from batchrun.planning.plan_table import PlannedDocuments
 from batchrun.planning.plan_tokens import Subset
 from batchrun.store.ledger.connection import create_missing
 from batchrun.store.ledger.ledger import Ledger
@@ -406,7 +407,7 @@ def test_only_chosen_documents_that_are_sent_once_are_uncounted(ledger: Ledger) 
 
     assert [number for number, _ in documents.tokens.uncounted()] == [1]
     assert documents.tokens.guess(RATIOS) == {TextClass.PROSE: 100}
-    assert documents.tokens.guessed() == 1
+    assert documents.sums().guessed == 1
 
 
 def test_what_is_not_counted_is_guessed_from_its_size(ledger: Ledger) -> None:
@@ -419,8 +420,8 @@ def test_what_is_not_counted_is_guessed_from_its_size(ledger: Ledger) -> None:
 
     assert left == {TextClass.PROSE: 101, TextClass.CODE: 100}
     assert tokens_of(ledger) == {"a": (25, 1), "b": (33, 0), "c": (50, 1), "counted": (10, 0), "d": (0, 1)}
-    assert documents.tokens.guessed() == 3
-    assert documents.worst() == Amount(7, 9), "of a guess there is none"
+    assert documents.sums().guessed == 3
+    assert documents.sums()[-2:] == (7, 9), "of a guess there is none"
 
 
 def test_where_all_is_counted_nothing_is_guessed(ledger: Ledger) -> None:
@@ -428,7 +429,7 @@ def test_where_all_is_counted_nothing_is_guessed(ledger: Ledger) -> None:
 
     assert list(documents.tokens.uncounted()) == []
     assert documents.tokens.guess(RATIOS) == {}
-    assert documents.tokens.guessed() == 0
+    assert documents.sums().guessed == 0
     assert tokens_of(ledger) == {"a": (10, 0), "b": (None, 0)}
 
 

@@ -92,7 +92,7 @@ def choose(
             narrowing.mark(chosen[:fewer])
             narrowing.to_pilot()
             plan = planner.forecast(exact=True)
-            upper, worst = plan.estimate.upper_nusd, planner.planned.worst().nusd
+            upper, worst = plan.estimate.upper_nusd, planner.planned.sums().worst_nusd
             if upper <= (max_cost or USUAL_NUSD) and upper + worst <= (max_cost or MOST_NUSD):
                 break
         cost = f"about {with_bounds(plan.estimate.cost_nusd, dollars)}" if plan.to_send else "answered already"

@@ -10,8 +10,8 @@ from batchrun.documents.tables.locked_duckdb import AMPLE, MODEST, in_words, loc
 from batchrun.errors import BatchrunError, EnvironmentProblem
 from batchrun.job.table_names import is_remote
 
-_MOST_ROWS = 250_000
-"""A row group may have any number of rows; a slice stays below the million that a shard may have."""
+_MOST_ROWS = 16_384
+"""A row group may have any number of rows. What is kept of the rows of a slice, about 10 MB, goes to one process."""
 _ROWS_AT_ONCE = 32
 _READ = "read_parquet($1, file_row_number = true, hive_partitioning = false)"
 

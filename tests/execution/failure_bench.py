@@ -201,6 +201,7 @@ class BatchBench:
     able = FULL
     schema = SCHEMA
     caps = Caps(run=run_cap(10**12))
+    leases = None
 
     def __post_init__(self) -> None:
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)

@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_never
+
 from batchrun.budget.cap_text import called
 from batchrun.budget.caps import MOST_MISFITS, Amount, CapUsage, Per
 from batchrun.execution.document_cap import DocumentCap
@@ -87,12 +89,19 @@ class Attempts:
     async def answer(self, pending: PendingRequest) -> None:
         """Bring the document to its outcome. Raises Halted when the run stops first."""
         with self._halt.guard():
-            while True:
-                try:
-                    return await self._attempt(pending)
-                except RetryLater as later:
-                    delay_s = later.delay_s
-                await asyncio.sleep(delay_s)
+            try:
+                return await self._attempt(pending)  # as a rule no second attempt follows, and no loop is needed
+            except RetryLater as later:
+                await asyncio.sleep(later.delay_s)
+            # `decide` makes the decisions; tenacity runs the loop, and waits as long as RetryLater says.
+            retrying = AsyncRetrying(
+                retry=retry_if_exception_type(RetryLater),
+                wait=asked_delay,
+                stop=stop_never,
+                reraise=True,
+                sleep=asyncio.sleep,
+            )
+            return await retrying(self._attempt, pending)
         raise Halted
 
     # --- one attempt
@@ -251,3 +260,11 @@ class Attempts:
             raise
         else:
             await self._results.answered(attempt, reply, latency_s=clock() - attempt.sent_at)
+
+
+def asked_delay(state: RetryCallState) -> float:
+    """Return the delay that the last attempt asked for: a wait strategy of tenacity."""
+    assert state.outcome is not None
+    later = state.outcome.exception()
+    assert isinstance(later, RetryLater)
+    return later.delay_s

@@ -266,9 +266,9 @@ def test_what_the_caps_leave_for_a_batch_is_read_by_the_thread_of_the_ledger(
 ) -> None:
     threads, read = set(), RequestCaps.all
 
-    def watched(caps: RequestCaps) -> list[CapUsage]:
+    def watched(caps: RequestCaps, *, planned: bool = False) -> list[CapUsage]:
         threads.add(threading.current_thread().name)
-        return read(caps)
+        return read(caps, planned=planned)
 
     monkeypatch.setattr(RequestCaps, "all", watched)
     BatchBench(tmp_path, ["a"]).run()

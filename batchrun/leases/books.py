@@ -2,16 +2,17 @@
 
 import secrets
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchrun.budget.caps import Cap, Of
-from batchrun.errors import UsageProblem
+from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.file_system import make_folder
 from batchrun.leases.messages import LEASE_S, Answer, Statement
 from batchrun.store.ledger.leases import Lease, period_of
-from batchrun.store.ledger.sqlite_errors import explained
+from batchrun.store.ledger.sqlite_errors import LedgerDamaged, explained
 
 AHEAD = 16
 """A holder gets a sixteenth of what is left on top of what it needs, so that it asks seldom."""
@@ -58,22 +59,35 @@ def new_grant(lease: Lease, *, before: int | None, others: int, limit: int, begi
     return kept if lease.needs <= kept else kept + min(lease.needs + left // AHEAD - kept, left)
 
 
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        with explained(path):
+            yield
+    except LedgerDamaged as damage:
+        hint = "restore them from a backup: new books know nothing of what hosts have spent that do not ask again"
+        raise EnvironmentProblem(f"the books of the lease service, {path}, are damaged.", hint=hint) from damage
+
+
 class Books:
     """The open file. Everything is durable when a method returns. All methods raise EnvironmentProblem."""
 
     def __init__(self, path: Path, caps: Sequence[Cap]) -> None:
         self.path, self.caps = path, {cap.kind: cap for cap in caps}
-        with explained(path):
+        with _explained(path):
             make_folder(path.parent)
             self._connection = sqlite3.connect(path, isolation_level=None, timeout=30)
             self._connection.execute("pragma journal_mode = wal")
             self._connection.execute("pragma synchronous = full")
             self._connection.executescript(LAYOUT)
+            self.are_empty = not self._connection.execute("select 1 from holders limit 1").fetchone()
 
     def exchange(self, statement: Statement, *, now: float) -> Answer:
         """Grant what a holder needs, as far as something is left. Raises Stale and UsageProblem."""
         holder = statement.holder
-        with explained(self.path), self._connection as books:
+        if not self.path.exists():  # SQLite would go on, and nothing would be durable
+            raise EnvironmentProblem(f"the books of the lease service, {self.path}, are gone.")
+        with _explained(self.path), self._connection as books:
             books.execute("begin immediate")
             row = books.execute("select epoch from holders where holder = ?", (holder.holder,)).fetchone()
             if row and row[0] not in {holder.epoch, *holder.earlier.split()}:
@@ -107,7 +121,7 @@ class Books:
 
     def grants(self, *, now: float) -> list[Grant]:
         """List what is granted today and this month."""
-        with explained(self.path):
+        with _explained(self.path):
             rows = self._connection.execute(
                 "select period, holder, host, cap, granted, used, expires_at from grants join holders using (holder)"
                 " order by host, holder, cap"
@@ -120,7 +134,7 @@ class Books:
 
     def settle_dead(self, holder: str, *, billed_nusd: int, now: float) -> None:
         """Free what a dead holder was granted beyond its bill of this month. Raises UsageProblem if it may be alive."""
-        with explained(self.path), self._connection as books:
+        with _explained(self.path), self._connection as books:
             books.execute("begin immediate")
             row = books.execute("select expires_at from holders where holder = ?", (holder,)).fetchone()
             if row is None or now < row[0]:

@@ -135,16 +135,16 @@ class Leases:
         """Ask, and read the answer. Returns None if the service says that the question was of a past epoch."""
         try:
             status, text = self._sent(method, path, body)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that no host can have
             raise LeasesUnreachable(f"{self._name} does not answer: {_words(error)}.", hint=LATER) from error
         if status == 409:
             return None
         if status != 200:
-            problem = LeasesUnreachable if status >= 500 else EnvironmentProblem
-            hint = "check BATCHRUN_LEASES_TOKEN here and at the service" if status == 401 else LATER
-            raise problem(
-                f"{self._name} answers with status {status}: {_words(text.decode(errors='replace'))}", hint=hint
-            )
+            said = f"{self._name} answers with status {status}: {_words(text.decode(errors='replace'))}"
+            if status >= 500:
+                raise LeasesUnreachable(said, hint=LATER)
+            hints = {400: None, 401: "check BATCHRUN_LEASES_TOKEN here and at the service"}  # 400 says what is wrong
+            raise EnvironmentProblem(said, hint=hints.get(status, "check the address"))
         try:
             return form.validate_json(text)
         except ValidationError as error:

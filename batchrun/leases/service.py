@@ -22,14 +22,14 @@ def application(books: Books, *, token: str | None) -> web.Application:
     async def checked(
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        shown = request.headers.get("authorization", "")
-        if token and not hmac.compare_digest(shown.encode(), f"Bearer {token}".encode()):
+        shown = request.headers.get("authorization", "").encode(errors="surrogateescape")  # any bytes may come
+        if token and not hmac.compare_digest(shown, f"Bearer {token}".encode()):
             return web.Response(status=401, text="the token is missing or wrong")
         try:
             return await handler(request)
         except Stale:
             return web.Response(status=409)
-        except ValidationError:
+        except (ValidationError, web.RequestPayloadError):
             return web.Response(status=400, text="the question is not understood: is batchrun of another version?")
         except (UsageProblem, EnvironmentProblem) as problem:
             return web.Response(status=400 if isinstance(problem, UsageProblem) else 503, text=str(problem))

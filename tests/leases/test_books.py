@@ -2,7 +2,7 @@
 
 import sqlite3
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from batchrun.budget.caps import Amount, Cap, CapUsage, Of, Origin, Per
-from batchrun.errors import UsageProblem
+from batchrun.errors import EnvironmentProblem, UsageProblem
 from batchrun.leases.books import Books, Stale, new_grant
 from batchrun.leases.messages import LEASE_S, MARGIN_S, Answer, Statement
 from batchrun.store.ledger.leases import NOTHING, Holder, Lease, forget, lower, period_of, take, told, within_leases
@@ -300,3 +300,41 @@ def test_the_next_day_has_its_own_grants_and_the_month_goes_on(books: Books) -> 
     day, month, _ = (cap.left for cap in books.caps_left(now=tomorrow))
     assert (day, month) == (1_000 - 600 - 1_000 // 16, 1_600 - 1_500 - (1_600 - host_had) // 16)
     assert host.reserve(Amount(600), now=tomorrow)
+
+
+def test_books_that_are_new_damaged_or_gone_are_said_in_words(tmp_path: Path) -> None:
+    path, host = tmp_path / "leases.sqlite3", Host()
+    books = Books(path, CAPS)
+    assert books.are_empty
+    exchanged(books, host, host.asks(Amount(100)))
+    assert not Books(path, CAPS).are_empty
+    path.unlink()
+    with pytest.raises(EnvironmentProblem, match="are gone"):
+        books.exchange(host.asks(Amount(900)), now=NOW)
+    (tmp_path / "damaged").write_text("no database at all" * 100)
+    with pytest.raises(EnvironmentProblem, match="are damaged") as damaged:
+        Books(tmp_path / "damaged", CAPS)
+    assert "restore them from a backup" in (damaged.value.hint or "")
+
+
+def test_what_was_granted_counts_at_once_in_books_that_do_not_know_it(tmp_path: Path) -> None:
+    host, other = Host(), Host()
+    exchanged(Books(tmp_path / "lost", CAPS), host, host.asks(Amount(900)))
+    assert host.reserve(Amount(900))
+    begun_anew = Books(tmp_path / "new", CAPS)
+    exchanged(begun_anew, host, host.asks(Amount(1)))
+    exchanged(begun_anew, other, other.asks(Amount(500)))
+    assert sum(granted(begun_anew, DAY).values()) <= DAY.limit
+
+
+def test_a_cap_that_was_lowered_takes_nothing_back_and_grants_nothing_more(books: Books) -> None:
+    host, other, lowered = Host(), Host(), replace(DAY, limit=300)
+    exchanged(books, host, host.asks(Amount(500)))
+    had, books = host.granted(DAY), Books(books.path, [lowered])
+    exchanged(books, host, host.asks(Amount(600)))
+    exchanged(books, other, other.asks(Amount(1)))
+    assert granted(books, lowered) == {host.name: had, other.name: 0}
+    exchanged(books, host, host.gives_back())
+    exchanged(books, other, other.asks(Amount(200)))
+    assert other.granted(DAY) >= 200
+    assert sum(granted(books, lowered).values()) <= 300

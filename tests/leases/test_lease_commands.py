@@ -3,7 +3,10 @@
 import json
 import socket
 import sqlite3
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import web
@@ -13,6 +16,8 @@ from trial_project import TrialProject
 
 from batchrun.cli.commands.leases import books_here
 from batchrun.errors import ExitCode
+from batchrun.leases.books import Books
+from batchrun.leases.service import application
 from batchrun.simulator.http.server import SimulatorServer
 
 
@@ -160,6 +165,51 @@ def test_a_wrong_secret_is_refused_and_never_shown(
     assert TOKEN not in ran.words
 
 
+@pytest.mark.parametrize(
+    "shown", [b"Bearer \xff\xfe", b"Bearer", b"", TOKEN.encode()], ids=["bytes", "none", "", "bare"]
+)
+def test_a_header_that_is_no_token_is_refused(service: Service, shown: bytes) -> None:
+    with service.serving() as address:
+        connection = HTTPConnection(urlsplit(address).netloc, timeout=30)
+        connection.request("GET", "/caps", headers={"authorization": shown})
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (401, b"the token is missing or wrong")
+        connection.close()
+
+
+@pytest.mark.slow
+def test_a_run_that_only_waits_for_its_batches_needs_no_service(
+    project: TrialProject, batchrun: CommandLine, api: SimulatorServer, service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    project.documents(2)
+    project.job(batch='poll_interval = "1s"')
+    leased = list[str]()
+
+    @web.middleware
+    async def until_leased(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if leased:
+            return web.Response(status=503, text="gone since")
+        answer = await handler(request)
+        if request.path == "/lease" and any(one["needs"] > one["used"] for one in (await request.json())["leases"]):
+            leased.append(request.path)
+        return answer
+
+    def leaves_once_it_has_granted() -> web.Application:
+        app = application(Books(service.path, service.caps), token=TOKEN)
+        app.middlewares.append(until_leased)
+        return app
+
+    with in_a_thread(leaves_once_it_has_granted) as address:
+        named(monkeypatch, address)
+        ran = batchrun("submit jobs/trial.toml --route batch")
+    assert leased
+    assert ran.code == ExitCode.OK, ran.words
+    assert "2  100.0%" in ran.words
+
+
 def test_the_project_may_name_the_service_and_a_simulated_run_needs_none(
     project: TrialProject, batchrun: CommandLine
 ) -> None:
@@ -171,6 +221,17 @@ def test_the_project_may_name_the_service_and_a_simulated_run_needs_none(
         )
     assert batchrun("plan jobs/trial.toml").code == ExitCode.BUSY
     assert batchrun("plan jobs/trial.toml --simulate").code == ExitCode.OK
+
+
+def test_a_name_that_no_host_can_have_is_said_in_words(
+    project: TrialProject, batchrun: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.documents(1)
+    project.job()
+    named(monkeypatch, "http://a..b:8330")
+    ran = batchrun("plan jobs/trial.toml")
+    assert ran.code == ExitCode.BUSY
+    assert "the lease service at http://a..b:8330 does not answer" in ran.words
 
 
 @pytest.mark.parametrize("address", ["", "10.0.0.5:8330", "ftp://x", "http://user:pass@host", "http://host:0"])
@@ -221,3 +282,13 @@ def test_nothing_to_share_and_an_open_door_are_refused(project: TrialProject, ba
     ran = batchrun("leases serve --host 0.0.0.0 --port 0")
     assert ran.code == ExitCode.USAGE
     assert "no token is set" in ran.words
+
+
+def test_a_service_says_that_its_books_are_new(
+    project: TrialProject, batchrun: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.root / "batchrun.toml").write_text("[budget]\nmax_cost_per_month_usd = 1\n")
+    monkeypatch.setattr(web, "run_app", lambda _, sock, **__: sock.close())
+    ran = batchrun("leases serve --port 0")
+    assert (ran.code, ran.out[:27]) == (ExitCode.OK, "leases on http://127.0.0.1:")
+    assert "is new: nothing counts as granted" in ran.err

@@ -55,6 +55,8 @@ def serve(*, host: str, port: int) -> None:
     token, books = token_of(environ), books_here()
     listener = listening(host, port, token=token)
     where = f"[{host}]" if ":" in host else host
+    if books.are_empty:
+        click.echo(f"{books.path} is new: nothing counts as granted to anyone yet", err=True)
     click.echo(f"leases on http://{where}:{listener.getsockname()[1]}")
     web.run_app(application(books, token=token), sock=listener, print=None, access_log=None)
 
@@ -94,6 +96,6 @@ def books_here() -> "Books":
     if not caps:
         raise UsageProblem(
             f"{project.path} has no cap of a day or a month, and the environment has none: there is nothing to share.",
-            hint="write such a cap into [budget]: batchrun docs budgets",
+            hint="write such a cap into [budget], or go to the folder of the service: batchrun docs budgets",
         )
     return Books(project.path.parent / Path(BOOKS), caps)

@@ -80,7 +80,7 @@ class Creator:
 
     async def _limits(self) -> PackLimits:
         run, able = self._context.run, self._packer.able
-        if leases := self._packer.leases:
+        if (leases := self._packer.leases) and await self._packer.any_pending():  # else nothing will be asked for
             self._packer.caps = await leases.refreshed(self._packer.caps)
         remaining_budget, queued = await self._context.apply(
             lambda batches: (self._request_caps(batches).remaining_budget(planned=True), batches.queued())

@@ -20,8 +20,10 @@ from aiolimiter import AsyncLimiter
 BURST_S = 0.5
 FASTEST = 2.0
 """How many times the rate a credit is spent at. The steps are small, so that headers are read in between."""
-RESERVE_S = 2.0
-"""The reserve in the API's bucket for errors of estimates, in seconds at the full rate."""
+RESERVE_S, SHARED_RESERVE_S = 2.0, 8.0
+"""The reserve in the API's bucket for errors of estimates, in seconds at the full rate. The second number counts from
+when less than a second's worth was left: others draw on the limit too. All of them see that, and only who keeps the
+same reserve as they do gets an equal share."""
 RESERVE_SHARE, HIGHEST_SHARE = 0.4, 0.8
 """The reserve as a share of a bucket that holds only a few seconds' worth: at first, and after many refusals."""
 SHARE_RISES, SHARE_FALLS_S = 0.1, 300.0
@@ -45,7 +47,7 @@ class TokenBucket:
         self._rounding = rounding
         self._fullest = 0.0
         """The fullest level of the API's bucket that headers ever reported."""
-        self._share = RESERVE_SHARE
+        self._share, self._reserve_s = RESERVE_SHARE, RESERVE_S
         self._level = 0.0
         """What is probably in the API's bucket. Requests in flight make what each answer says a little wrong."""
         self._reported_at = -math.inf
@@ -117,6 +119,7 @@ class TokenBucket:
             surely = remaining - since - in_flight - self._rounding
             self.carry = min(self.carry, self._reserve - surely)
         self.carry = max(self.carry, self._reserve - self._level)
+        self._notice_others(likely)
 
     def turned_away(self, remaining: float, *, now: float, sent_at: float, since: float) -> None:
         """Take what the API said was remaining when a request was turned away: the level was overestimated."""
@@ -124,6 +127,7 @@ class TokenBucket:
         likely = self._likely(remaining, now=now, sent_at=sent_at, since=since)
         if likely is not None:
             self.carry, self._level, self._reported_at = self._reserve - likely, likely, now
+            self._notice_others(likely)
 
     @property
     def in_credit(self) -> bool:
@@ -146,9 +150,13 @@ class TokenBucket:
         refilled = self.per_second * (now - sent_at)
         return None if refilled > STALE * self._fullest else min(remaining, remaining + refilled - since)
 
+    def _notice_others(self, likely: float) -> None:
+        if likely < (self.per_second or 0.0):
+            self._reserve_s = SHARED_RESERVE_S
+
     @property
     def _reserve(self) -> float:
-        return min(RESERVE_S * (self.per_second or 0.0), self._share * self._fullest)
+        return min(self._reserve_s * (self.per_second or 0.0), self._share * self._fullest)
 
     @property
     def _is_reported(self) -> bool:

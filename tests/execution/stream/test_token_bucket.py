@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from virtual_time import run
 
-from batchrun.execution.stream.token_bucket import BURST_S, FASTEST, LEAST_REPORTED, RESERVE_S, TokenBucket
+from batchrun.execution.stream.token_bucket import (
+    BURST_S,
+    FASTEST,
+    LEAST_REPORTED,
+    RESERVE_S,
+    SHARED_RESERVE_S,
+    TokenBucket,
+)
 
 PER_MINUTE, A_SECOND, THOUSAND = 60_000, 1_000.0, 1_000.0
 BURST = BURST_S * A_SECOND
@@ -114,6 +121,14 @@ def test_who_was_turned_away_knows_that_what_was_believed_to_be_there_was_not() 
     bucket = told(FULL)
     bucket.turned_away(0, now=0.0, sent_at=0.0, since=0)
     assert bucket.carry == RESERVE_S * A_SECOND
+
+
+@pytest.mark.parametrize(("left", "reserve_s"), [(1_000, RESERVE_S), (999, SHARED_RESERVE_S)], ids=["alone", "shared"])
+def test_who_sees_that_others_draw_on_the_limit_keeps_a_larger_reserve(left: int, reserve_s: float) -> None:
+    bucket = told(FULL)
+    tell(bucket, left, now=100.0)
+    tell(bucket, FULL, now=200.0)
+    assert -bucket.carry == FULL - THOUSAND - reserve_s * A_SECOND
 
 
 # --- cancelling and settling

@@ -34,7 +34,9 @@ _SURELY: Mapping[str, Callable[[Any, Any], bool]] = {
     "maximum": lambda value, told: type(value) in {int, float} and value <= told,
     "items": lambda value, told: type(value) is list and all(surely_fits(element, told) for element in value),
     "properties": lambda value, told: (
-        type(value) is dict and value.keys() <= told.keys() and all(surely_fits(value[name], told[name]) for name in value)
+        type(value) is dict
+        and value.keys() <= told.keys()
+        and all(surely_fits(value[name], told[name]) for name in value)
     ),
     "required": lambda value, told: type(value) is dict and all(name in value for name in told),
     **dict.fromkeys(("additionalProperties", "$schema", "description"), lambda *_: True),

@@ -58,7 +58,7 @@ def with_body(request: httpx2.Request, body: bytes) -> httpx2.Request:
         request.method, request.url, headers=request.headers, stream=httpx2.ByteStream(body),
         extensions=request.extensions,
     )  # fmt: skip
-    copy.headers["content-length"] = str(len(body))
+    copy.headers["Content-Length"] = str(len(body))
     copy.headers.encoding = request.headers.encoding
     copy.read()
     return copy

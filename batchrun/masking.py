@@ -4,6 +4,7 @@ import base64
 import json
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from os import environ
@@ -39,10 +40,13 @@ def keep_secret(variable: str) -> None:
         KEYS.append(variable)
 
 
-def without_secrets(told: Told) -> Told:
-    """Mask what the other side repeats of our secrets: the headers of a request too, which are its to know."""
+def without_secrets(told: Told, secrets: Sequence[str] | None = None) -> Told:
+    """Mask what the other side repeats of our secrets: the headers of a request too, which are its to know.
+
+    Who sends thousands of requests gives the secrets, which take longer to list than to look for.
+    """
     texts = {name: text for name in _TOLD if isinstance(text := getattr(told, name, None), str)}
-    together, secrets = "\n".join(texts.values()), _current_secrets(headers=True)
+    together, secrets = "\n".join(texts.values()), current_secrets(headers=True) if secrets is None else secrets
     if not (_ANY_KEY.search(together) or any(secret[:SHORTEST] in together for secret in secrets)):
         return told
     masks: dict[str, Any] = {name: mask for name, text in texts.items() if (mask := masked(text, headers=True)) != text}
@@ -57,7 +61,7 @@ def masked(text: str, *, headers: bool = False) -> str:
     The values of custom headers may be ordinary words of ours, such as a team or a job: they are masked in what others
     say, with `headers`. A text that was cut in the middle of a secret ends with a part of the secret, masked too.
     """
-    for secret in _current_secrets(headers=headers):
+    for secret in current_secrets(headers=headers):
         if secret[:SHORTEST] not in text:
             continue
         text = text.replace(secret, MASK)
@@ -73,7 +77,7 @@ def without_keys() -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in {*KEYS, HEADERS}}
 
 
-def _current_secrets(*, headers: bool) -> list[str]:
+def current_secrets(*, headers: bool) -> list[str]:
     """List the secrets that the environment has now."""
     names = (*KEYS, *URLS, *(name.lower() for name in URLS), *((HEADERS,) if headers else ()))
     return _secrets(tuple((name, value) for name in names if (value := environ.get(name)) is not None))

@@ -13,7 +13,7 @@ from batchrun.answers.form import AnswerForm
 from batchrun.answers.json_text import UnusableError, parsed, shown, without_stray_marks
 from batchrun.answers.modes import MODES, is_complete
 from batchrun.answers.normalising import Normalised, Normaliser
-from batchrun.answers.values import NULL, checker, formats, plain, uniform
+from batchrun.answers.values import NULL, checker, formats, plain, surely_fits, uniform
 from batchrun.outcome import Outcome
 from batchrun.reply import Reply
 
@@ -139,6 +139,8 @@ class Judge:
             value = fields
         else:
             value = uniform(value, self._form.full_schema)
+        if not misfits and surely_fits(value, self._form.full_schema):
+            return _Checked(value, (), ())
         known = {misfit.field for misfit in misfits}
         problems = (problem for error in self._errors(value) for problem in of_error(error))
         return _Checked(value, misfits, [problem for problem in problems if problem.field not in known])

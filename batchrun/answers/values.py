@@ -1,7 +1,7 @@
 """Values of a reply as the columns take them: enums, numbers and times that mean the same are made the same."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
@@ -22,6 +22,33 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DATE_TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})?"
 )
+
+
+_TYPES = {"string": str, "integer": int, "number": float, "boolean": bool, "null": type(None), "object": dict,
+          "array": list}  # fmt: skip
+_SURELY: Mapping[str, Callable[[Any, Any], bool]] = {
+    "type": lambda value, told: type(value) is _TYPES.get(str(told)),
+    "anyOf": lambda value, told: any(surely_fits(value, kind) for kind in told),
+    "enum": lambda value, told: type(value) is str and value in told,
+    "minimum": lambda value, told: type(value) in {int, float} and value >= told,
+    "maximum": lambda value, told: type(value) in {int, float} and value <= told,
+    "items": lambda value, told: type(value) is list and all(surely_fits(element, told) for element in value),
+    "properties": lambda value, told: (
+        type(value) is dict
+        and value.keys() <= told.keys()
+        and all(surely_fits(value[name], told[name]) for name in value)
+    ),
+    "required": lambda value, told: type(value) is dict and all(name in value for name in told),
+    **dict.fromkeys(("additionalProperties", "$schema", "description"), lambda *_: True),
+}
+"""What keywords say, where that is quickly said. Names beside the `properties` never fit surely."""
+
+
+def surely_fits(value: Any, schema: Schema) -> bool:
+    """Whether a value fits a schema for certain. The validator, which takes twenty times as long, knows of the rest."""
+    return isinstance(schema, Mapping) and all(
+        name in _SURELY and _SURELY[name](value, told) for name, told in schema.items()
+    )
 
 
 def without_null(schema: Schema) -> Schema:

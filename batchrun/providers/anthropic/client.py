@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import anthropic
 import httpx2
-from anthropic._models import FinalRequestOptions
 
 from batchrun.escaping import escape_control
 from batchrun.providers import AttemptError, NeverSent
@@ -21,7 +20,7 @@ from batchrun.providers.anthropic.cloud_errors import cloud_error
 from batchrun.providers.anthropic.endpoint import Endpoint
 from batchrun.providers.anthropic.errors import is_answer_lost, is_proxy_down, is_proxy_refusal
 from batchrun.providers.anthropic.rate_limit_headers import reported_limits
-from batchrun.providers.anthropic.request_reuse import reuse_requests
+from batchrun.providers.anthropic.request_reuse import POST, reuse_requests
 from batchrun.providers.anthropic.retry_after import retry_after_s
 from batchrun.providers.anthropic.sending import CURRENT, Sending, awake_within, watch_sends
 from batchrun.reply import Cause, Failure
@@ -42,9 +41,6 @@ NO_CONNECTION = frozenset({"TransportError", "HTTPClientError", "ConnectionError
 """What these libraries call errors of the network."""
 UNUSABLE = (httpx2.InvalidURL, ValueError)
 """What a call raises whose address or headers no request can be made of."""
-
-POST = FinalRequestOptions.construct(method="post", url="")
-"""The options of a post, to be copied: `client.post` makes them anew, which takes ten times as long."""
 
 Hook = Callable[[httpx2.Response], Awaitable[None]]
 """What is told of the headers of every answer."""
@@ -83,6 +79,8 @@ class ApiClient:
             return await self._client.post(
                 path, body=self._params(body), cast_to=httpx2.Response, options=options or {}
             )
+        if POST is None:
+            return await self._client.post(path, content=body, cast_to=httpx2.Response, options=options or {})
         changes = {"url": path, "content": body, **(options or {})}
         return await self._client.request(httpx2.Response, POST.model_copy(update=changes))
 
@@ -108,6 +106,7 @@ def bounded_client(
 
 async def record_arrival(response: httpx2.Response) -> None:
     """Record when the headers of an answer were there; the body is still to come."""
+    response.headers.encoding = "latin-1"  # any byte has a character there, so that httpx2 does not try others
     response.extensions[ARRIVED_AT] = time.perf_counter()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from opentelemetry import trace
 
-from batchrun.masking import without_secrets
+from batchrun.masking import current_secrets, without_secrets
 from batchrun.providers.anthropic.client import ApiClient, answered_within, arrived_at, lower_headers
 from batchrun.providers.anthropic.json_values import decoded
 from batchrun.providers.anthropic.message_parsing import reply_from, reply_of
@@ -34,6 +34,7 @@ class AnthropicProvider(ApiClient):
 
     def __init__(self, platform: "SdkFactory", *, timeout_s: float, concurrency: int) -> None:
         super().__init__(platform, timeout_s=timeout_s, connections=concurrency + 4)
+        self._secrets = current_secrets(headers=True)
         # The URL is whole, so that the SDK builds none for each request: building takes a tenth of the SDK's time.
         self._url = PATH if platform.rewrites else str(self._client.base_url.join(PATH.removeprefix("/")))
 
@@ -44,7 +45,7 @@ class AnthropicProvider(ApiClient):
         async with answered_within(self._timeout_s):
             reply = await (self._send_streamed(there) if is_long else self._send_plain(there))
             by_tool = there is not request and asks_by_schema(json.loads(request.body))
-            return without_secrets(_in_text(reply) if by_tool else reply)
+            return without_secrets(_in_text(reply) if by_tool else reply, self._secrets)
 
     async def _send_plain(self, request: Request) -> Reply:
         sent_at = time.perf_counter()

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from batchrun.answers.evidence.index import DocumentIndex
-from batchrun.answers.evidence.locate import locate
 from batchrun.answers.suspicion import suspicion
 
 CALIBRATING, SCORE = "calibrating", "score"
@@ -91,4 +90,6 @@ def no_evidence(name: str) -> str:
 
 def _stands(index: DocumentIndex, quote: str) -> bool:
     """Whether a document says what a quote says, however often."""
+    from batchrun.answers.evidence.locate import locate
+
     return locate(index, quote).status in {"exact", "close"}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import tiktoken
 
 _VOCABULARY = "cl100k_base.tiktoken"
-_SHA256 = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
+VOCABULARY_SHA256 = "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7"
 _SPLIT = (
     r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+"
     r"| ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s"
@@ -77,7 +77,7 @@ def _read_vocabulary() -> bytes:
         table = path.read_bytes()
     except OSError as error:
         raise EnvironmentProblem(f"the tokenizer's vocabulary cannot be read: {error}", hint=reinstall) from error
-    if hashlib.sha256(table).hexdigest() != _SHA256:
+    if hashlib.sha256(table).hexdigest() != VOCABULARY_SHA256:
         raise EnvironmentProblem(f"the tokenizer's vocabulary is damaged: {path}", hint=reinstall)
     return table
 

@@ -11,7 +11,6 @@ from batchrun.events import Event, Listener
 from batchrun.execution.halt import Halt
 from batchrun.execution.output_sync import publishing
 from batchrun.execution.run_context import RunContext, RunKey, Sending
-from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stop_conditions import EVERYTHING, StopConditions, Tolerance
 from batchrun.planning.api_lookups import CounterFactory
 from batchrun.providers import BatchProvider, FileStore, Provider
@@ -22,6 +21,7 @@ from batchrun.strategy.routes import Route
 
 if TYPE_CHECKING:
     from batchrun.execution.batch.executor import Ending
+    from batchrun.execution.send_setup import SendSetup
 
 
 class ProviderFactory(CounterFactory, Protocol):
@@ -53,7 +53,7 @@ class Caller:
 
 
 async def execute(
-    context: RunContext, setup: SendSetup | None, *, caller: Caller, output: Output, tolerance: Tolerance = EVERYTHING
+    context: RunContext, setup: "SendSetup | None", *, caller: Caller, output: Output, tolerance: Tolerance = EVERYTHING
 ) -> BatchrunError | None:
     """Bring the run's documents to their outcomes. Returns why the run halted, or None when the run went through.
 
@@ -80,20 +80,20 @@ async def execute(
     return context.writer.cause_of(halt.reason)
 
 
-async def give_back(context: RunContext, setup: SendSetup | None) -> None:
+async def give_back(context: RunContext, setup: "SendSetup | None") -> None:
     """Give back what is leased of caps that several hosts share, and not used."""
     if setup and setup.leases:
         await setup.leases.settle(context.writer.write, setup.caps)
 
 
-async def run_routes(context: RunContext, setup: SendSetup | None, provider: ProviderFactory) -> None:
+async def run_routes(context: RunContext, setup: "SendSetup | None", provider: ProviderFactory) -> None:
     """Bring the documents to their answers, and merge the answers over the parts of documents by requests."""
     if await answer_documents(context, setup, provider) and setup and setup.merge:
         await merge_answers(context, setup, provider, setup.merge)
 
 
 async def merge_answers(
-    context: RunContext, setup: SendSetup, provider: ProviderFactory, merge: Callable[[Ledger, int], int | None]
+    context: RunContext, setup: "SendSetup", provider: ProviderFactory, merge: Callable[[Ledger, int], int | None]
 ) -> None:
     """Stream the requests that merge answers, whatever the route: there are few, and their answers are waited for."""
     if context.halt.reason:
@@ -103,7 +103,7 @@ async def merge_answers(
         await stream(replace(context, key=RunKey(context.key.run_no, since)), setup, provider)
 
 
-async def answer_documents(context: RunContext, setup: SendSetup | None, provider: ProviderFactory) -> bool:
+async def answer_documents(context: RunContext, setup: "SendSetup | None", provider: ProviderFactory) -> bool:
     """Stream, or take care of batches and stream what they leave when the deadline is near.
 
     Returns whether nothing is waited for any more.
@@ -126,7 +126,7 @@ async def answer_documents(context: RunContext, setup: SendSetup | None, provide
     return True
 
 
-async def stream(context: RunContext, setup: SendSetup, provider: ProviderFactory) -> None:
+async def stream(context: RunContext, setup: "SendSetup", provider: ProviderFactory) -> None:
     """Stream the pending documents, unless the run has halted."""
     if context.halt.reason:
         return
@@ -140,7 +140,7 @@ async def stream(context: RunContext, setup: SendSetup, provider: ProviderFactor
         await client.close()
 
 
-async def take_care_of_batches(context: RunContext, setup: SendSetup | None, provider: ProviderFactory) -> "Ending":
+async def take_care_of_batches(context: RunContext, setup: "SendSetup | None", provider: ProviderFactory) -> "Ending":
     """Bring open batches to their ends, and create new ones if that is the route, unless the run has halted."""
     from batchrun.execution.assembly import batch_executor
     from batchrun.execution.batch.executor import Ending

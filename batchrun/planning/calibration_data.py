@@ -1,5 +1,6 @@
 """The data of an estimate: the job's own answers, the API's counts, and the guesses that both correct."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from statistics import mean
@@ -28,6 +29,8 @@ from batchrun.store.ledger.past_usage import PastUse, past_use
 from batchrun.strategy.plan import EstimateBasis
 from batchrun.strategy.prompt_caching import Prefix, costliest_document_ttl, costliest_ttl, longest
 
+Count = Callable[[str], int]
+"""Counts the cl100k tokens of a text."""
 ENOUGH = 30
 """How many answers of the job are worth as much as the API's counts."""
 COUNT_BIAS, PAST_BIAS = 0.01, 0.005
@@ -35,7 +38,7 @@ COUNT_BIAS, PAST_BIAS = 0.01, 0.005
 by which share the past may differ from the present."""
 
 
-def untaught(job: JobFile, renderer: Renderer, price: ModelPrice, *, streams: bool) -> Estimator:
+def untaught(job: JobFile, renderer: Renderer, price: ModelPrice, *, count: Count, streams: bool) -> Estimator:
     """Make an estimator that knows only the job file and what was measured for all jobs.
 
     Its worst cases are those of the costliest mark for the cache that a request may get; `streams` as in
@@ -43,22 +46,22 @@ def untaught(job: JobFile, renderer: Renderer, price: ModelPrice, *, streams: bo
     """
     guess = Estimator(
         price,
-        fixed_tokens=_fixed_tokens(renderer, price, renderer.prompt_text),
+        fixed_tokens=_fixed_tokens(renderer, price, renderer.prompt_text, count),
         output=guessed_reply(job.form, job.spec.model, price),
         unseen_tokens=UNSEEN_WITH_TOOL if isinstance(renderer.asking, ToolAsking) else UNSEEN_TOKENS,
     )
-    mode, prefix, minimum = job.spec.prompt.cache, prefix_of(renderer, guess, job.form), price.min_cacheable_tokens
-    prefix_ttl = costliest_ttl(mode, prefix, minimum=minimum, streams=streams)
+    mode, prefix = job.spec.prompt.cache, prefix_of(renderer, guess, job.form, count)
+    prefix_ttl = costliest_ttl(mode, prefix, minimum=price.min_cacheable_tokens, streams=streams)
     document_ttl = costliest_document_ttl(mode, price.rates, turns=renderer.document_turns, streams=streams)
     return replace(guess, ttl=longest(prefix_ttl, document_ttl), marks_documents=document_ttl is not None)
 
 
-def _fixed_tokens(renderer: Renderer, price: ModelPrice, prompt: str) -> int:
+def _fixed_tokens(renderer: Renderer, price: ModelPrice, prompt: str, count: Count) -> int:
     """Count the fixed part of requests with this prompt, together with what the API adds."""
     asking = renderer.asking
     tool_prompt = price.tool_prompt_tokens[asking.choice] if isinstance(asking, ToolAsking) else 0
-    overhead = renderer.mode.overhead(count_tokens(asking.rendered), as_older_tokens(tool_prompt, price.tokenizer))
-    return fixed_tokens(prompt=count_tokens(prompt), overhead=overhead, turns=len(renderer.prefix.turns))
+    overhead = renderer.mode.overhead(count(asking.rendered), as_older_tokens(tool_prompt, price.tokenizer))
+    return fixed_tokens(prompt=count(prompt), overhead=overhead, turns=len(renderer.prefix.turns))
 
 
 def asked_tokens(form: AnswerForm) -> int:
@@ -74,13 +77,13 @@ def _asked_tokens(form_json: str) -> int:
     return fixed_tokens(prompt=count_tokens(asking.words), overhead=mode.overhead(count_tokens(asking.rendered), 0.0))
 
 
-def prefix_of(renderer: Renderer, estimator: Estimator, form: AnswerForm) -> Prefix:
+def prefix_of(renderer: Renderer, estimator: Estimator, form: AnswerForm, count: Count) -> Prefix:
     """Find which part of every request may be cached, as a share of the fixed part.
 
     Each group of fields has a schema of its own, and so a prefix of its own: the prefix of an average group counts.
     """
     fixed = renderer.prefix
-    counted = _fixed_tokens(renderer, estimator.price, fixed.text)
+    counted = _fixed_tokens(renderer, estimator.price, fixed.text, count)
     if form.groups and not renderer.asking.words:
         counted += round(mean(asked_tokens(form.only(group)) for group in form.groups)) - asked_tokens(form)
     return Prefix(estimator.fixed_input.times(counted / estimator.fixed_tokens), fixed.obstacle)

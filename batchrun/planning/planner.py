@@ -29,6 +29,7 @@ from batchrun.planning.classification import PageClassifier, worst_amount
 from batchrun.planning.earlier_answers import EarlierAnswers
 from batchrun.planning.forecast import Forecaster
 from batchrun.planning.gone_documents import GoneDocuments
+from batchrun.planning.kept_counts import KeptCounts
 from batchrun.planning.ledger_lookups import known_max_tokens
 from batchrun.planning.merging import Merger
 from batchrun.planning.paid_before import PaidBefore
@@ -93,6 +94,8 @@ class Planner:
     planning: Callable[[str, int], None] = lambda *_: None
     """Hears how far `plan` is: what is being done, and how many documents were found until now."""
     template: RequestTemplate = field(init=False)
+    counts: KeptCounts = field(init=False)
+    """Who counts the tokens of texts that every request has."""
     calibration: CalibrationData = field(init=False)
     estimator: Estimator = field(init=False)
     """The estimator, as corrected by what planning learnt."""
@@ -118,12 +121,13 @@ class Planner:
     _reused: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.counts = KeptCounts(self.ledger)
         self.template = RequestTemplate(self.job, tool_choice=self.chain.models[0].tool_choice)
         run = Runs(self.ledger).open_run(self.job.spec.job.name, self.fingerprint)
         able = self.chain.models[0].capabilities
         self.in_batches = able.batches and (self.route or (run.route if run else None)) == Route.BATCH
         streams = self.route in {None, "stream"} and not self.in_batches
-        self.estimator = untaught(self.job, self.renderer, self.price, streams=streams)
+        self.estimator = untaught(self.job, self.renderer, self.price, count=self.counts, streams=streams)
         self.calibration = CalibrationData(
             job=self.job, ledger=self.ledger, fingerprint=self.fingerprint, guess=self.estimator
         )
@@ -264,9 +268,10 @@ class Planner:
         return self.merger is not None and self.merger.anything_due(self.ledger)
 
     def record(self) -> None:
-        """Record, in a transaction, how files were read and which documents are gone."""
+        """Record, in a transaction, how files were read, which documents are gone, and the counts of texts."""
         self.files.remember()
         self.gone.record()
+        self.counts.record()
 
     @property
     def _drops_gone(self) -> bool:
@@ -380,7 +385,7 @@ class Planner:
             unsampled=self.unsampled,
             fingerprint=self.fingerprint,
             caps=self.caps,
-            prefix=prefix_of(self.renderer, self.estimator, self.job.form),
+            prefix=prefix_of(self.renderer, self.estimator, self.job.form, self.counts),
             document_turns=self.renderer.document_turns,
             route=self.route,
             deadline_s=self.deadline_s,

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from batchrun.answers.evidence.index import DocumentIndex
-from batchrun.answers.evidence.locate import locate
 from batchrun.answers.suspicion import suspicion
 
 CALIBRATING, SCORE = "calibrating", "score"
@@ -68,9 +66,14 @@ class AcceptanceRules:
                 return f"null in {name}"
         if text is None or not self.evidence:
             return None
+        from batchrun.answers.evidence.index import DocumentIndex
+        from batchrun.answers.evidence.locate import locate
+
         index = DocumentIndex(text)
-        missing = (name for name in self.evidence if (said := output.get(name)) and not _stands(index, str(said)))
-        return next((no_evidence(name) for name in missing), None)
+        for name in self.evidence:
+            if (said := output.get(name)) and locate(index, str(said)).status not in {"exact", "close"}:
+                return no_evidence(name)
+        return None
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -87,8 +90,3 @@ def score(output: Mapping[str, Any], findings: Mapping[str, Any] | None) -> floa
 def no_evidence(name: str) -> str:
     """Say that a field's text does not stand in the document."""
     return f"no evidence for {name}"
-
-
-def _stands(index: DocumentIndex, quote: str) -> bool:
-    """Whether a document says what a quote says, however often."""
-    return locate(index, quote).status in {"exact", "close"}

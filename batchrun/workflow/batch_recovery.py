@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from batchrun.batch import BatchState, RemoteBatch
 from batchrun.errors import BatchrunError, ExitCode, UsageProblem
-from batchrun.execution.batch.find_lost import read_list
 from batchrun.execution.batch.reconcile import Adopt, Answer, Missed, Resend, Unproven, reconcile
 from batchrun.execution.run import Caller, ProviderFactory, execute
 from batchrun.execution.run_context import RunKey
@@ -121,6 +120,8 @@ async def resend(
     been created may have been billed: a person has to say `pay_again`, and its worst case stays on the run's account.
     Raises UsageProblem.
     """
+    from batchrun.execution.batch.find_lost import read_list
+
     batches, now = Batches(opened.ledger), time.time()
     open_batches = batches.open(opened.name)
     batch = chosen([one for one in open_batches if one.batch_id is None or one.batch_no == batch_no], batch_no)

@@ -9,16 +9,15 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from batchrun.budget.caps import Caps, remaining_nusd, remaining_tokens
 from batchrun.duckdb_file import LockedByAnother
 from batchrun.errors import BatchrunError, Refused
 from batchrun.events import RunStarted
-from batchrun.execution.document_reader import DocumentReader
 from batchrun.execution.open_files import most_connections
 from batchrun.execution.run import Caller, execute
 from batchrun.execution.run_context import RunKey
-from batchrun.execution.send_setup import SendSetup
 from batchrun.execution.stop_conditions import Tolerance
 from batchrun.job.cache_breakpoint import CacheBreakpoint
 from batchrun.planning.planner import ONLINE, Planner
@@ -37,6 +36,9 @@ from batchrun.workflow.batch_recovery import drive_open_batches, publish_finally
 from batchrun.workflow.open_job import OpenJob, SubmitOptions
 from batchrun.workflow.recovery import path_below_root
 from batchrun.workflow.summary import Summary, conclude
+
+if TYPE_CHECKING:
+    from batchrun.execution.send_setup import SendSetup
 
 
 async def submit(
@@ -109,13 +111,15 @@ async def send(
     also: Callable[[int], None] | None = None,
 ) -> Sent:
     """Admit the plan's documents to the run, and execute it."""
-    check_output(opened)
     open_batches = Batches(opened.ledger).open(opened.name)
     travels = bool(plan.requests or open_batches)
+    admits = planner.planned.admission.anything() or planner.anything_to_merge()
+    if travels or admits:  # else the publishing at the end finds out the same
+        check_output(opened)
     if travels:
         caller.provider.check()
     halted, run = None, None
-    if planner.planned.admission.anything() or planner.anything_to_merge():
+    if admits:
         run = admit(opened, planner, plan, also=also)
     elif planner.anything_to_record():
         with opened.ledger.transaction():
@@ -222,8 +226,11 @@ async def execute_plan(
     )
 
 
-def send_setup(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey) -> SendSetup:
+def send_setup(opened: OpenJob, planner: Planner, plan: Plan, run: RunKey) -> "SendSetup":
     """Collect what is needed to send the documents of a plan."""
+    from batchrun.execution.document_reader import DocumentReader
+    from batchrun.execution.send_setup import SendSetup
+
     ledger, prepare, merger = Ledger.read(opened.paths.ledger), planner.workers.prepare, planner.merger
     return SendSetup(
         route=plan.choice.route,

@@ -45,10 +45,8 @@ def right_words(scores: Scores) -> str:
     return f"{accuracy.mean:.1%} right (90%: {accuracy.low:.1%} to {accuracy.high:.1%})"
 
 
-def gold_lines(gold: GoldScores | None) -> list[str]:
+def gold_lines(gold: GoldScores) -> list[str]:
     """The line of the summary: how right the answers are, and the field that is least often right, if any is wrong."""
-    if gold is None:
-        return []
     if gold.scores is None:
         return [f"  gold     {escape_control(gold.problem)}"]
     scores = gold.scores

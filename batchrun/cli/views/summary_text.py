@@ -10,7 +10,6 @@ from batchrun.cli.views.batch_text import batch_table
 from batchrun.cli.views.caps_text import left_lines, needed
 from batchrun.cli.views.cascade_text import escalated_lines, promise_lines
 from batchrun.cli.views.check_text import failing_lines
-from batchrun.cli.views.evaluation_text import gold_lines
 from batchrun.cli.views.findings_text import findings_lines
 from batchrun.cli.views.format import about, below_here, count, duration, tokens
 from batchrun.cli.views.metrics_text import pace_lines, retried_lines
@@ -119,7 +118,10 @@ def totals_lines(summary: Summary, totals: Totals) -> list[str]:
     lines += escalated_lines(summary.escalations)
     lines += promise_lines(summary.calibration, summary.plan.models)
     lines += findings_lines(summary.findings) if summary.findings else []
-    lines += gold_lines(summary.gold)
+    if summary.gold:
+        from batchrun.cli.views.evaluation_text import gold_lines
+
+        lines += gold_lines(summary.gold)
     lines += retried_lines(totals.retried)
     return lines + (pace_lines(summary.performance) if summary.performance else [])
 

@@ -8,7 +8,7 @@ import hashlib
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from typing import Literal
 
@@ -73,6 +73,9 @@ Found = Part | Attached | UnusablePart
 Read = Callable[[bytes, ReadOptions], Iterator[Found]]
 
 
+_version = cache(version)  # several formats have the same package
+
+
 @dataclass(frozen=True)
 class Format:
     """One format, and the module that reads the format: `documents/formats/<module>.py` with a function `read`."""
@@ -99,7 +102,7 @@ class Format:
     def reader(self) -> str:
         """The name and version of the reader: the same bytes and the same reader give the same text."""
         own = f"{self.name}/{self.revision}"
-        return f"{own} {self.distribution}/{version(self.distribution)}" if self.distribution else own
+        return f"{own} {self.distribution}/{_version(self.distribution)}" if self.distribution else own
 
 
 FORMATS: Mapping[str, Format] = {

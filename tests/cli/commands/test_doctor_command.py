@@ -105,7 +105,7 @@ def test_the_key_is_not_told(project: TrialProject, batchrun: CommandLine, api: 
 @pytest.mark.slow
 def test_a_damaged_vocabulary(batchrun: CommandLine, api: SimulatorServer, monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer._encoding.cache_clear()
-    monkeypatch.setattr(tokenizer, "_SHA256", "0" * 64)
+    monkeypatch.setattr(tokenizer, "VOCABULARY_SHA256", "0" * 64)
     ran = batchrun("doctor --offline --json")
     assert (ran.code, verdicts(ran)["vocabulary"]) == (ExitCode.ENVIRONMENT, "broken")
 

@@ -7,8 +7,10 @@ weighed by the chances of being drawn (Horvitz and Thompson).
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, islice
 from statistics import fmean
 
 from batchrun.estimation.text_class import TextClass
@@ -16,6 +18,7 @@ from batchrun.estimation.text_class import TextClass
 COUNTED_AT_ONCE = 8_000_000
 """How many bytes of documents, in the order of the source, are counted before others are sampled: about a second."""
 MOST_SAMPLED, LEAST_SAMPLED, SAMPLED_BYTES = 1_000, 60, 16_000_000
+EVENLY_AT_ONCE = 1_000
 UNKNOWN_RATIO, UNKNOWN_SPREAD = 0.25, 0.3
 """The cl100k tokens per byte of a class without a counted document, and how far they may be off, as a share."""
 
@@ -46,11 +49,11 @@ class Ratio:
     """The standard error of the mean."""
 
 
-def step_bytes(sizes: Iterable[int]) -> float:
-    """Find how far apart to draw documents, in bytes of all documents that were not counted; `sizes` are in bytes."""
-    count = total = squares = 0
-    for size in sizes:
-        count, total, squares = count + 1, total + size, squares + size * size
+def step_bytes(count: int, total: int, squares: float) -> float:
+    """Find how far apart to draw documents, in bytes of all documents that were not counted.
+
+    `total` and `squares` add up their sizes in bytes, and the squares of these sizes.
+    """
     if not total:
         return 1.0
     drawn_size = squares / total  # the expected size of a document that is drawn in proportion to its size
@@ -63,12 +66,14 @@ def evenly(sizes: Iterable[tuple[int, int]], step: float) -> Iterator[int]:
 
     One document is drawn at each step, and every document that is larger than a step.
     """
-    at, following = 0.0, step / 2
-    for number, size in sizes:
-        at += size
-        if at > following:
-            yield number
-            following += step * math.ceil((at - following) / step)
+    at, following, rest = 0.0, step / 2, iter(sizes)
+    while some := list(islice(rest, EVENLY_AT_ONCE)):
+        ends = list(accumulate((size for _, size in some), initial=at))
+        at = ends[-1]
+        while following < at:
+            place = bisect_right(ends, following)
+            yield some[place - 1][0]
+            following += step * math.ceil((ends[place] - following) / step)
 
 
 def ratios(sample: Sequence[Counted], step: float) -> Mapping[TextClass, Ratio]:

@@ -118,7 +118,7 @@ def worst_amount(estimator: Estimator, models: Sequence[ChainModel], requests: A
     """Find the most that the request to any of these models may take; `requests` has a request to each model."""
     nusd, used = 0, 0
     for model, (_, max_tokens, size) in zip(models, requests, strict=True):
-        own = replace(estimator, price=model.price)
+        own = estimator if model.price is estimator.price else replace(estimator, price=model.price)
         nusd = max(nusd, own.worst_case_nusd(tokens, body_bytes=size, max_tokens=max_tokens))
         used = max(used, own.most_prompt_tokens(tokens, body_bytes=size) + max_tokens)
     return Amount(nusd, used)

@@ -59,10 +59,18 @@ INDEXES = """
 create unique index planned_id on planned (doc_id);
 create index planned_request on planned (request_id);
 create index planned_whole on planned (whole) where whole is not null;
-create index planned_choices on planned (choices) where choices is not null;
-create index planned_note on planned (note) where note is not null;
 """
 """Made when all rows are there: to keep an index in order takes twice as long as to add rows."""
+RARE = {"choices", "note"}
+"""The columns with an index of the rows that have anything in the column, if some row has."""
+
+
+class Filled(set[str]):
+    """The columns that have anything but their default in some row of the plan."""
+
+    def some(self, column: str, condition: str = "is not null") -> str:
+        """Return a condition on a column for a query, which looks through no rows if none can meet the condition."""
+        return f"{column} {condition}" if column in self else "false"
 
 
 class Asks(NamedTuple):

@@ -17,7 +17,18 @@ from batchrun.errors import UsageProblem
 from batchrun.estimation.estimate import RequestTokens
 from batchrun.estimation.text_class import TextClass
 from batchrun.planning.admission import Admission
-from batchrun.planning.plan_rows import DEFAULTS, INDEXES, SENT, TABLE, PlanColumns, Planned, columns_of
+from batchrun.planning.plan_rows import (
+    COLUMNS,
+    DEFAULTS,
+    INDEXES,
+    RARE,
+    SENT,
+    TABLE,
+    Filled,
+    PlanColumns,
+    Planned,
+    columns_of,
+)
 from batchrun.planning.plan_tokens import PlannedTokens
 from batchrun.store.ledger.ledger import Ledger
 from batchrun.store.ledger.sqlite_errors import explained
@@ -27,11 +38,17 @@ from batchrun.strategy.reading_notes import grouped_notes, guessed_encoding
 MOSTLY = 0.5
 """From which share on a text is told that is markup or base64."""
 SUMS = f"""
-select * from
-(select coalesce(sum(older), 0), coalesce(sum(same_text and kind = '{Kind.CHANGED}' and partial is null), 0)
-    from planned where chosen),
-(select coalesce(sum(guessed), 0), count(paid), coalesce(max(max_tokens), 0), coalesce(max(worst_nusd), 0),
-    coalesce(max(worst_tokens), 0) from to_send)
+with kinds as materialized (
+    select kind, kind in ({SENT}) as sent, count(*) as documents, sum(older) as older,
+        sum(same_text and partial is null) as same_text, sum(guessed) as guessed, count(paid) as paid,
+        max(max_tokens) as max_tokens, max(worst_nusd) as worst_nusd, max(worst_tokens) as worst_tokens
+    from planned where chosen group by kind
+)
+select json_group_object(kind, documents), coalesce(sum(older), 0),
+    coalesce(sum(same_text) filter (where kind = '{Kind.CHANGED}'), 0), coalesce(sum(guessed) filter (where sent), 0),
+    coalesce(sum(paid) filter (where sent), 0), coalesce(max(max_tokens) filter (where sent), 0),
+    coalesce(max(worst_nusd) filter (where sent), 0), coalesce(max(worst_tokens) filter (where sent), 0)
+from kinds
 """
 
 
@@ -61,14 +78,16 @@ class PlannedDocuments:
         self._connection = ledger.connection
         self._ledger = ledger
         self._job = job
-        self._sums = -1, PlanSums()
-        """The sums that were found last, after the number of changes until then."""
+        self._sums: tuple[int, dict[Kind, int], PlanSums] = -1, {}, PlanSums()
+        """The counts and sums that were found last, after the number of changes until then."""
         self._connection.execute("pragma temp_store = file")
+        self._connection.execute("pragma page_size = 16384")  # of what is temporary: the plan is read as a whole
         self._connection.execute("drop view if exists temp.planned_status")
         self._connection.execute("drop view if exists temp.to_send")
         self._connection.execute("drop table if exists temp.planned")
         self._connection.executescript(TABLE)
-        self.tokens = PlannedTokens(self._connection, job)
+        self._used, self._added = Filled(), 0
+        self.tokens = PlannedTokens(self._connection, job, self._used)
         self.admission = Admission(ledger, job, settings=settings)
 
     def add(self, page: Sequence[Planned]) -> None:
@@ -81,6 +100,8 @@ class PlannedDocuments:
         filled = {name: some for name, some in columns.items() if some.count(DEFAULTS.get(name)) < len(some)}
         if not filled:
             return
+        self._used.update(filled)
+        self._added += len(columns["planned_no"])
         with explained(self._ledger.path):
             self._connection.execute("begin")
             self._connection.executemany(
@@ -91,9 +112,12 @@ class PlannedDocuments:
 
     def finish(self) -> list[str]:
         """Make the plan ready for queries, when all documents are added. Returns the ids that occur twice."""
+        (rows,) = self._connection.execute("select count(*) from planned").fetchone()
+        self._used.update(COLUMNS if rows != self._added else ())  # rows of settled files are added by a query
+        rare = (f"create index planned_{one} on planned ({one}) where {one} is not null;" for one in RARE & self._used)
         with explained(self._ledger.path):
             try:
-                self._connection.executescript(INDEXES)
+                self._connection.executescript(INDEXES + "".join(rare))
             except sqlite3.IntegrityError:
                 query = "select doc_id from planned group by doc_id having count(*) > 1 order by min(planned_no)"
                 return [doc_id for (doc_id,) in self._connection.execute(query)]
@@ -106,8 +130,9 @@ class PlannedDocuments:
         """Add up what is asked of all chosen documents, in one reading of the plan."""
         changes = self._connection.total_changes
         if changes != self._sums[0]:
-            self._sums = changes, PlanSums(*self._connection.execute(SUMS).fetchone())
-        return self._sums[1]
+            counts, *sums = self._connection.execute(SUMS).fetchone()
+            self._sums = changes, {Kind(kind): number for kind, number in json.loads(counts).items()}, PlanSums(*sums)
+        return self._sums[2]
 
     def in_parts(self) -> tuple[int, int]:
         """Count the documents that are asked in parts, and the chosen parts."""
@@ -117,7 +142,8 @@ class PlannedDocuments:
 
     def notes(self) -> dict[str, int]:
         """Count the chosen documents by what had to be done to read them; similar notes count together."""
-        query = "select note, count(*) from planned where chosen and note is not null and whole is null group by note"
+        some = self._used.some("note")
+        query = f"select note, count(*) from planned where chosen and {some} and whole is null group by note"
         return grouped_notes(self._connection.execute(query))
 
     def mostly_markup(self) -> tuple[Mapping[TextClass, int], int, tuple[str, float] | None]:
@@ -127,7 +153,7 @@ class PlannedDocuments:
         """
         rows = self._connection.execute(
             "select text_class, sum(coalesce(counted_tokens, 0)), count(*) from to_send"
-            f" where markup > {MOSTLY} group by text_class"
+            f" where {self._used.some('markup', f'> {MOSTLY}')} group by text_class"
         ).fetchall()
         query = f"select doc_id, markup from to_send where markup > {MOSTLY} order by markup desc, planned_no limit 1"
         worst = self._connection.execute(query).fetchone() if rows else None
@@ -135,7 +161,8 @@ class PlannedDocuments:
 
     def guessed_encodings(self, *, limit: int) -> list[tuple[str, str]]:
         """List the first chosen documents in a guessed encoding, by id, each with its encoding."""
-        query = "select doc_id, note from planned where chosen and note like '%(guessed%' order by planned_no"
+        some = self._used.some("note", "like '%(guessed%'")
+        query = f"select doc_id, note from planned where chosen and {some} order by planned_no"
         found = ((doc_id, guessed_encoding(note)) for doc_id, note in self._connection.execute(query))
         return list(islice(((doc_id, codec) for doc_id, codec in found if codec), limit))
 
@@ -193,8 +220,8 @@ class PlannedDocuments:
 
     def counts(self) -> dict[Kind, int]:
         """Count the chosen documents of each kind."""
-        rows = self._connection.execute("select kind, count(*) from planned where chosen group by kind")
-        return {Kind(kind): count for kind, count in rows}
+        self.sums()
+        return self._sums[1]
 
     def each(self) -> Iterator[tuple[str, Kind, str | None, RequestTokens | None, str | None]]:
         """Yield the chosen documents: the id, the kind, why the document is not sent, its tokens, and its note."""
@@ -273,7 +300,8 @@ class PlannedDocuments:
     def problems(self, *, limit: int) -> tuple[PlanProblem, ...]:
         """List the first chosen documents that are not sent as they are."""
         rows = self._connection.execute(
-            "select doc_id, kind, coalesce(reason, '') from planned where chosen and kind in (?, ?, ?)"
+            "select doc_id, kind, coalesce(reason, '') from planned"
+            f" where chosen and {self._used.some('reason')} and kind in (?, ?, ?)"
             " order by kind = ? desc, planned_no limit ?",
             (Kind.TOO_LARGE, Kind.EMPTY, Kind.UNREADABLE, Kind.TOO_LARGE, limit),
         )

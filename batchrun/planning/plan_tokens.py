@@ -14,6 +14,7 @@ from batchrun.estimation.estimate_sum import Group
 from batchrun.estimation.native_tokens import layer_tokens, pdf_tokens
 from batchrun.estimation.sampling import DocumentSize, Ratio
 from batchrun.estimation.text_class import TextClass
+from batchrun.planning.plan_rows import Filled
 from batchrun.strategy.plan import Kind
 
 
@@ -91,15 +92,20 @@ TO_SEND = Subset()
 class PlannedTokens:
     """The columns of tokens in the temporary table of a plan; see `PlannedDocuments`."""
 
-    def __init__(self, connection: sqlite3.Connection, job: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, job: str, used: Filled) -> None:
         self._connection = connection
+        self._used = used
         self._job = job
         self._choices: dict[tuple[Which, int], list[str | None]] = {}
         """The choices that were found last, and the number of changes until then."""
 
-    def uncounted_sizes(self) -> Iterator[int]:
-        """Yield the bytes of the documents to send that were not counted yet."""
-        return (size for (size,) in self._connection.execute("select bytes from to_send where counted_tokens is null"))
+    def uncounted_bytes(self) -> dict[TextClass, tuple[int, int, float]]:
+        """Count the documents to send that were not counted yet, and add up their bytes and squared bytes, by class."""
+        rows = self._connection.execute(
+            "select text_class, count(*), sum(bytes), sum(1.0 * bytes * bytes) from to_send"
+            " where counted_tokens is null group by text_class"
+        )
+        return {TextClass(kind): (count, total, squares) for kind, count, total, squares in rows}
 
     def uncounted(self) -> Iterator[tuple[int, int]]:
         """Yield the documents to send that were not counted yet, as number and bytes, by class and size."""
@@ -137,21 +143,14 @@ class PlannedTokens:
             (tokens.counted, worst.nusd, worst.tokens, planned_no),
         )
 
-    def guess(self, found: Mapping[TextClass, Ratio]) -> dict[TextClass, int]:
-        """Guess the tokens of documents that are not counted, from their sizes.
-
-        Returns how many bytes of these documents would be sent, by class.
-        """
-        left = self._connection.execute(
-            "select text_class, sum(bytes) from to_send where counted_tokens is null group by text_class"
-        ).fetchall()
+    def guess(self, found: Mapping[TextClass, Ratio]) -> None:
+        """Guess the tokens of documents that are not counted, from their sizes."""
         names = {kind: f":{kind.name}" for kind in found}
         self._connection.execute(
             f"update planned set guessed = 1, counted_tokens = round(bytes * {_by_class(names)})"
             " where counted_tokens is null and bytes is not null",
             {kind.name: ratio.mean for kind, ratio in found.items()},
         )
-        return {TextClass(kind): size for kind, size in left}
 
     def choices(self, which: Which = Which.TO_SEND) -> list[str | None]:
         """List the different choices of fields that documents are asked for; None stands for all fields."""
@@ -161,9 +160,10 @@ class PlannedTokens:
         return self._choices[key]
 
     def _found_choices(self, which: Which) -> list[str | None]:
-        # Two questions: to the first row without a choice, and to an index of the rows with one.
+        # Two questions: to the first row without a choice, and to the rows with one.
         without = f"select null where exists (select 1 from {CHOSEN[which]} where choices is null)"
-        different = f"select distinct choices from {CHOSEN[which]} where choices is not null order by 1"
+        some = self._used.some("choices")
+        different = f"select distinct choices from {CHOSEN[which]} where {some} order by 1"
         rows = self._connection.execute(f"{without} union all select * from ({different})", {"job": self._job})
         return [choices for (choices,) in rows]
 
@@ -200,9 +200,10 @@ class PlannedTokens:
 
     def pdfs(self) -> Iterator[PlannedPdf]:
         """Yield the PDFs to send."""
+        some = self._used.some("reader", "like 'pdf/%'")
         rows = self._connection.execute(
             "select coalesce(pages, 0), counted_tokens, text_class from to_send"
-            " where reader like 'pdf/%' and counted_tokens is not null"
+            f" where {some} and counted_tokens is not null"
         )
         return (PlannedPdf(pages, RequestTokens(counted, TextClass(kind))) for pages, counted, kind in rows)
 

@@ -1,5 +1,6 @@
 """A second look at some of the planned documents: to count their tokens, and to have Claude count a few requests."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -43,12 +44,17 @@ class TokenSampler:
 
         Returns the standard deviation of the guess, in cl100k tokens of each class.
         """
-        step = step_bytes(self.planned.uncounted_sizes())
+        uncounted = self.planned.uncounted_bytes()
+        step = step_bytes(*map(sum, zip((0, 0, 0), *uncounted.values(), strict=True)))
         drawn = list(evenly(self.planned.uncounted(), step))
         sizes = self.planned.sizes(drawn)
         sample = [Counted(sizes[number], tokens.counted) for number, tokens in self.count(drawn)]
         found = ratios(sample, step)
-        return unsampled(self.planned.guess(found), found)
+        self.planned.guess(found)
+        left = Counter({kind: total for kind, (_, total, _) in uncounted.items()})
+        for one in sample:
+            left[one.size.text_class] -= one.size.bytes
+        return unsampled(left, found)
 
     def count(self, numbers: Iterable[int]) -> list[tuple[int, RequestTokens]]:
         """Count some documents. Returns their numbers with their tokens."""

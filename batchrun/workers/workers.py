@@ -5,7 +5,7 @@ nobody knows of is found by halving.
 """
 
 import contextlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -26,6 +26,8 @@ WORTH_CHILDREN = 20_000_000
 """From how many bytes of documents on it pays to start child processes for documents that need none."""
 AHEAD = 4
 """How many shards are under way for each worker."""
+LISTED = 32
+"""How many shards are listed ahead of the reading, so that this process reads nothing if it is going to start others."""
 TRIES = 2
 """How often that is read by itself which ended a worker: perhaps what was read before or beside it was at fault."""
 
@@ -75,8 +77,7 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
     def weigh(self, shards: Iterable[tuple[Shard, bool]]) -> Iterator[tuple[Shard, Page_co]]:
         """Read shards, each given with whether its documents are counted. Pages come in any order."""
         under_way: dict[Future[Page_co], tuple[Shard, bool]] = {}
-        for shard, counts in shards:
-            self._seen_bytes += shard.size
+        for shard, counts in self._listed(shards):
             pays = self._spreads or (self.parallel and self.pool.started)
             inline = None if pays else self._inline(shard, counts=counts)
             if inline is not None:
@@ -90,7 +91,7 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
 
     def prepare(self, wanted: Sequence[Wanted_contra]) -> Sequence[Prepared_co]:
         """Read some documents again, each file by one worker. The call blocks."""
-        if not (self.parallel and self.pool.takes_all):
+        if not self._spreads:
             try:
                 return self.weigher.prepare(wanted, refuse)
             except NeedsChild:
@@ -103,6 +104,17 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
         """Whether documents that need no child are read by the pool."""
         worth_while = self.pool.number > 1 and self._seen_bytes >= WORTH_CHILDREN
         return self.parallel and (self.pool.takes_all or worth_while)
+
+    def _listed(self, shards: Iterable[tuple[Shard, bool]]) -> Iterator[tuple[Shard, bool]]:
+        """Hold shards back as long as there may be too few bytes for the pool."""
+        held = deque[tuple[Shard, bool]]()
+        most = LISTED if self.parallel and self.pool.number > 1 else 0
+        for shard, counts in shards:
+            self._seen_bytes += shard.size
+            held.append((shard, counts))
+            while held and (self._spreads or len(held) > most):
+                yield held.popleft()
+        yield from held
 
     def _inline(self, shard: Shard, *, counts: bool) -> Page_co | None:
         try:

@@ -273,7 +273,8 @@ def estimated(estimator: Estimator, texts: Sequence[Text], *, sampled: bool) -> 
 def guessed(texts: Sequence[Text]) -> tuple[list[RequestTokens], dict[TextClass, float]]:
     ordered = sorted(range(len(texts)), key=lambda one: (texts[one].size.text_class, texts[one].size.bytes))
     sizes = [(one, texts[one].size.bytes) for one in ordered]
-    step = max(step_bytes(one.size.bytes for one in texts), sum(size for _, size in sizes) / max(60, len(sizes) / 5))
+    total = sum(size for _, size in sizes)
+    step = max(step_bytes(len(sizes), total, sum(size**2 for _, size in sizes)), total / max(60, len(sizes) / 5))
     chosen = set(evenly(sizes, step))
     found = ratios([Counted(texts[one].size, texts[one].tokens.counted) for one in chosen], step)
     left: defaultdict[TextClass, int] = defaultdict(int)

@@ -50,7 +50,7 @@ STEPS: dict[str, tuple[list[int], float]] = {
 
 @pytest.mark.parametrize(("sizes", "step"), STEPS.values(), ids=STEPS)
 def test_the_step(sizes: list[int], step: float) -> None:
-    assert step_bytes(sizes) == pytest.approx(step)
+    assert step_bytes(len(sizes), sum(sizes), sum(size * size for size in sizes)) == pytest.approx(step)
 
 
 # --- which

@@ -39,7 +39,7 @@ _SURELY: Mapping[str, Callable[[Any, Any], bool]] = {
         and all(surely_fits(value[name], told[name]) for name in value)
     ),
     "required": lambda value, told: type(value) is dict and all(name in value for name in told),
-    **dict.fromkeys(("additionalProperties", "$schema", "description"), lambda *_: True),
+    **dict.fromkeys(("$schema", "description"), lambda *_: True),
 }
 """What keywords say, where that is quickly said. Names beside the `properties` never fit surely."""
 
@@ -47,7 +47,8 @@ _SURELY: Mapping[str, Callable[[Any, Any], bool]] = {
 def surely_fits(value: Any, schema: Schema) -> bool:
     """Whether a value fits a schema for certain. The validator, which takes twenty times as long, knows of the rest."""
     return isinstance(schema, Mapping) and all(
-        name in _SURELY and _SURELY[name](value, told) for name, told in schema.items()
+        _SURELY[name](value, told) if name in _SURELY else name == "additionalProperties" and "properties" in schema
+        for name, told in schema.items()
     )
 
 

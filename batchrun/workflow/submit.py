@@ -111,15 +111,13 @@ async def send(
     also: Callable[[int], None] | None = None,
 ) -> Sent:
     """Admit the plan's documents to the run, and execute it."""
+    check_output(opened)
     open_batches = Batches(opened.ledger).open(opened.name)
     travels = bool(plan.requests or open_batches)
-    admits = planner.planned.admission.anything() or planner.anything_to_merge()
-    if travels or admits:  # else the publishing at the end finds out the same
-        check_output(opened)
     if travels:
         caller.provider.check()
     halted, run = None, None
-    if admits:
+    if planner.planned.admission.anything() or planner.anything_to_merge():
         run = admit(opened, planner, plan, also=also)
     elif planner.anything_to_record():
         with opened.ledger.transaction():

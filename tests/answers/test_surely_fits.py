@@ -14,6 +14,8 @@ SCHEMAS = [
     {"type": "array", "items": {"type": "string"}},
     {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"], "additionalProperties": False},
     {"minimum": 1},
+    {"type": "object", "additionalProperties": False},
+    {"type": "object", "additionalProperties": {"type": "string"}},
 ]
 
 

@@ -145,7 +145,7 @@ def problem(name: str, text: str) -> EnvironmentProblem:
     """Say what happened to a cluster."""
     return EnvironmentProblem(
         f"the cluster of {name} {escape_control(' '.join(text.split()))[:LONGEST].rstrip('.')}.",
-        hint=f"see whether the cluster runs and {ADDRESSES[name]} names it, or read on this machine with --workers auto",
+        hint=f"see whether the cluster runs and {ADDRESSES[name]} names it, or read on this machine: --workers auto",
     )
 
 

@@ -175,7 +175,7 @@ class Planner:
             raise UsageProblem(f"{why}.", hint="leave --route out, or say --route stream")
         self.everything = selection.everything
         self.workers, self.merger = self._workers(selection), self._merger(selection)
-        self.planning("reading", 0)
+        self.planning("reading" if self.pool.name == "processes" else self.pool.name, 0)
         self._read(selection)
         self._require_what_is_named(selection)
         if self.everything:

@@ -36,6 +36,7 @@ START_S = 120.0
 CLOSING_S = 20.0
 COUNTED_S = 5.0
 """How often the driver looks how many calls the cluster runs at once."""
+ADDRESSES = {"ray": "RAY_ADDRESS", "dask": "DASK_SCHEDULER_ADDRESS"}
 LONGEST = 500
 """The characters of what a cluster's library says of a failure."""
 SETTINGS = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "RAY_USAGE_STATS_ENABLED": "0"}
@@ -144,7 +145,7 @@ def problem(name: str, text: str) -> EnvironmentProblem:
     """Say what happened to a cluster."""
     return EnvironmentProblem(
         f"the cluster of {name} {escape_control(' '.join(text.split()))[:LONGEST].rstrip('.')}.",
-        hint="see whether the cluster runs and type the command again, or read on this machine with --workers auto",
+        hint=f"see whether the cluster runs and {ADDRESSES[name]} names it, or read on this machine: --workers auto",
     )
 
 

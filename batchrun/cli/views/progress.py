@@ -48,7 +48,9 @@ BATCH_BAR = BAR.replace("<{remaining}", "")
 """The bar of a batch has no remaining time: nothing is known of a batch until the batch has ended."""
 TICK_S = 0.5
 """How often a bar is drawn anew while nothing happens."""
-PHASES = {"reading": "reading documents", "counting": "counting tokens", "asking": "asking the API for counts"}
+PHASES = {"reading": "reading documents", "counting": "counting tokens", "asking": "asking the API for counts"} | {
+    name: f"waiting for {name} to read the first documents" for name in ("ray", "dask")
+}
 """What a person reads of the phases of planning."""
 
 

@@ -57,6 +57,7 @@ def test_a_plan_says_what_it_does_and_leaves_nothing_behind(monkeypatch: pytest.
     shown.planning("starting", 0)
     assert stderr.shown == ["starting  00:00"]
     for phase, documents, words in [
+        ("ray", 0, "waiting for ray to read the first documents  00:00"),
         ("reading", 312, "reading documents: 312  00:00"),
         ("counting", 1200, "counting tokens: 1,200  00:00"),
         ("asking", 1200, "asking the API for counts: 1,200  00:00"),

@@ -22,6 +22,8 @@ def read(name: str) -> str:
             os.kill(os.getpid(), signal.SIGKILL)
         case "sleeps":
             time.sleep(60)
+        case "slow":
+            time.sleep(0.03)
         case "busy":
             while True:
                 pass

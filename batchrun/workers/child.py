@@ -60,6 +60,7 @@ def main(descriptor: int, limits: Limits) -> None:
     with Connection(descriptor) as connection, contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             call, args, given_up = connection.recv()
+            connection.send(("begun", None))
             guard = ChildGuard(connection.send, connection.recv, limits, given_up)
             connection.send_bytes(_answer(call, args, guard))
 

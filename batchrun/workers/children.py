@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 import socket
 import subprocess
 import sys
@@ -28,7 +29,13 @@ main({descriptor}, {limits!r})
 """
 """What a child process runs. It has the import path of this process, and nothing of its main module."""
 CLOSING_S = 5.0
+STARTS = 20
+"""How often a process is started for one call if it is killed before it has read the call: no document is at fault."""
 ORDINARY = Limits()
+
+
+class KilledEarly(WorkerDied):
+    """A child process was killed before it had read the call."""
 
 
 class Child:
@@ -41,7 +48,7 @@ class Child:
 
     def call(self, message: bytes) -> Any:
         """Send a call and wait for its result. Raises WorkerDied, and what the call raises."""
-        reading: str | None = None
+        begun, reading = False, None
         connection = self._connection or self._start()
         try:
             connection.send_bytes(message)
@@ -51,11 +58,14 @@ class Child:
                     connection.send(_contents(value))
                 elif word == "reading":
                     reading = value
+                elif word == "begun":
+                    begun = True
                 else:
                     break
         except (EOFError, OSError):
             signal_no = max(0, -self.stop())
-            raise WorkerDied(reading, signal_no, self._limits.ending(signal_no)) from None
+            died = KilledEarly if signal_no == signal.SIGKILL and not begun else WorkerDied
+            raise died(reading, signal_no, self._limits.ending(signal_no)) from None
         if word == "error":
             raise value
         return value
@@ -151,6 +161,16 @@ class Children(Pool):
         self._children.append(child)
         self._threads.append(thread)
 
+    def _called(self, child: Child, message: bytes) -> Any:
+        for _ in range(STARTS):
+            try:
+                return child.call(message)
+            except KilledEarly as early:
+                died = early
+                if self._closed:
+                    break
+        raise died
+
     def _serve(self, child: Child) -> None:
         while (call := self._calls.get()) is not None:
             future, message = call
@@ -158,7 +178,7 @@ class Children(Pool):
                 future.cancel()
                 continue
             try:
-                result = child.call(message)
+                result = self._called(child, message)
             except BaseException as error:  # noqa: BLE001 (it belongs to whoever waits for the result)
                 future.set_exception(error)
             else:

@@ -26,8 +26,10 @@ WORTH_CHILDREN = 20_000_000
 """From how many bytes of documents on it pays to start child processes for documents that need none."""
 AHEAD = 4
 """How many shards are under way for each worker."""
+MOST_WAITING = 64
+"""How many shards are read again at once."""
 LISTED = 32
-"""How many shards are listed ahead of the reading, so that this process reads nothing if it is going to start others."""
+"""How many shards are listed ahead of the reading: this process reads nothing if it will start others anyway."""
 TRIES = 2
 """How often that is read by itself which ended a worker: perhaps what was read before or beside it was at fault."""
 
@@ -73,6 +75,7 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
     _deaths: Counter[str] = field(default_factory=Counter)
     _seen_bytes: int = 0
     _suspects: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1))
+    _again_waiting: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, MOST_WAITING))
 
     def weigh(self, shards: Iterable[tuple[Shard, bool]]) -> Iterator[tuple[Shard, Page_co]]:
         """Read shards, each given with whether its documents are counted. Pages come in any order."""
@@ -97,7 +100,7 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
             except NeedsChild:
                 pass
         sent = [(part, self._send_wanted(part)) for part in self._parts(wanted)]
-        return [prepared for part, future in sent for prepared in self._prepared(part, future)]
+        return [one for part, future in sent for one in self._result(part, future, self._send_wanted)]
 
     @property
     def _spreads(self) -> bool:
@@ -141,20 +144,27 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
             try:
                 page = future.result()
             except WorkerDied as died:
-                under_way[self._again(died, shard, partial(self._send, counts=counts))] = shard, counts
+                again = partial(self._again, died, shard, partial(self._send, counts=counts))
+                under_way[self._again_waiting.submit(again)] = shard, counts
             else:
                 yield shard, page
 
-    def _prepared(self, part: Sequence[Wanted_contra], sent: "Future[Sequence[Prepared_co]]") -> Sequence[Prepared_co]:
-        while True:
-            try:
-                return sent.result()
-            except WorkerDied as died:
-                sent = self._again(died, part, self._send_wanted)
+    def _result(self, some: Some, sent: "Future[Found]", send: "Callable[[Some], Future[Found]]") -> Found:
+        try:
+            return sent.result()
+        except WorkerDied as died:
+            return self._again(died, some, send)
 
-    def _again(self, died: WorkerDied, some: Some, send: "Callable[[Some], Future[Found]]") -> "Future[Found]":
-        """Read again: beside others if it is known which document is at fault, else as the only suspect under way."""
-        return send(some) if self._learn(died) else self._suspects.submit(self._searched, some, send)
+    def _again(self, died: WorkerDied, some: Some, send: "Callable[[Some], Future[Found]]") -> Found:
+        """Read again what ended a worker: as the only suspect under way, unless the document at fault is known.
+
+        Then files are read in two parts, beside others: each is sooner done, if workers are killed again and again.
+        """
+        if not self._learn(died):
+            return self._suspects.submit(self._searched, some, send).result()
+        parts = self.weigher.halved(some, "") if _has_several(some) else [some]
+        sent = [(part, send(part)) for part in parts]
+        return self.weigher.joined([self._result(part, future, send) for part, future in sent])
 
     def _searched(self, some: Some, send: "Callable[[Some], Future[Found]]") -> Found:
         """Read by itself what ended a worker, and halve what does so again, until one document is given up."""
@@ -187,3 +197,9 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
         raise EnvironmentProblem(
             "the processes that read documents end at once.", hint="see whether memory is short, and run it again"
         )
+
+
+def _has_several(some: object) -> bool:
+    """Whether a shard has several files, or several documents are to be read again."""
+    files = some.files if isinstance(some, Shard) else some
+    return isinstance(files, Sequence) and len(files) > 1

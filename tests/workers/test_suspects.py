@@ -95,6 +95,24 @@ def test_deaths_for_other_reasons_cost_nothing(deaths: int) -> None:
         assert deaths > TRIES or [*found[0], *found[1], *found[2]] == [f"text of {name}" for name in "abcde"]
 
 
+class ImpatientPool(ScriptedPool):
+    """A worker dies over each call that takes it longer than `patience` documents, and tells of the last one."""
+
+    patience = 4
+
+    def _call(self, fn: Callable[..., Any], args: Any) -> Any:
+        if args and len(names := args[0]) > self.patience:
+            raise WorkerDied(names[self.patience])
+        return super()._call(fn, args)
+
+
+def test_what_is_begun_again_and_again_becomes_shorter() -> None:
+    pool, names = ImpatientPool(), [f"{number}" for number in range(100)]
+
+    assert Workers(Weigher(), pool, parallel=True).prepare(names) == [f"text of {name}" for name in names]
+    assert len(pool.calls) < 100, "no document is read by itself"
+
+
 def test_a_machine_on_which_all_workers_die_is_told() -> None:
     pool = ScriptedPool(deaths=10**9)
     with pytest.raises(EnvironmentProblem, match="the processes that read documents end at once"):

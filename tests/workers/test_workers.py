@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -173,6 +174,26 @@ def test_children_that_are_killed_now_and_then_are_replaced_each_time(
         assert workers.prepare([f"a {number}"]) == [f"text of a {number}"]
         for child in children._children:
             child.kill()
+
+
+def test_reading_goes_on_while_children_are_killed_amid_their_start_and_their_reading(
+    workers: Workers[list[str], str, str], children: Children
+) -> None:
+    """What is read takes longer than the time between two kills."""
+    names, done = [f"slow {number}" for number in range(60)], threading.Event()
+
+    def kill() -> None:
+        for number in range(12):
+            if not done.wait(0.4):
+                for child in children._children[number % 2 :][:1]:
+                    child.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    found = workers.prepare(names)
+    done.set()
+    killer.join()
+    assert found == [f"text of {name}" for name in names]
 
 
 def test_no_key_is_where_hostile_files_are_read(

@@ -35,6 +35,11 @@ def descendants(pid: int) -> dict[int, str]:
     return found
 
 
+def drivers() -> list[int]:
+    """The processes that speak to clusters for this one, which may have other clusters for its tests beside."""
+    return [pid for pid, command in descendants(os.getpid()).items() if "cluster_pool import drive" in command]
+
+
 def is_there(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import CLUSTERS
 from hostile_reading import Weigher
-from on_nodes import PATIENCE_S, descendants, is_there, nap, until, variables
+from on_nodes import PATIENCE_S, descendants, drivers, is_there, nap, until, variables
 
 from batchrun.errors import EnvironmentProblem
 from batchrun.workers.cluster_pool import ClusterPool
@@ -44,7 +44,7 @@ def local(request: pytest.FixtureRequest) -> Iterator[Local]:
         assert not local.pool.started
         with local.pool:
             yield local
-            processes = descendants(os.getpid())
+            processes = [one for driver in drivers() for one in (driver, *descendants(driver))]
         until(lambda: not any(map(is_there, processes)))
 
 
@@ -91,8 +91,8 @@ def test_a_lost_cluster_is_no_bug_and_leaves_no_process(local: Local, tmp_path: 
     """Ray ends its driver a minute after the head node is lost."""
     sleeping = local.pool.submit(nap, str(tmp_path / "pid"), PATIENCE_S)
     until((tmp_path / "pid").exists)
-    processes = descendants(os.getpid())
-    (driver,) = [pid for pid, command in processes.items() if "cluster_pool import drive" in command]
+    (driver,) = drivers()
+    processes = [driver, *descendants(driver)]
     os.kill(driver, signal.SIGKILL)
     for call in (sleeping, local.pool.submit(Weigher().prepare, ["plain a"])):
         with pytest.raises(EnvironmentProblem, match=f"the cluster of {local.name} is lost: "):

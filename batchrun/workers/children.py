@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from batchrun.documents import Unfit, unguarded
 from batchrun.documents.buckets import fetched
 from batchrun.errors import BatchrunError
 from batchrun.masking import without_keys
-from batchrun.workers.limits import Limits
+from batchrun.workers.limits import KILL, Limits
 from batchrun.workers.pool import Pool, WorkerDied
 
 START = """
@@ -64,7 +63,7 @@ class Child:
                     break
         except (EOFError, OSError):
             signal_no = max(0, -self.stop())
-            died = KilledEarly if signal_no == signal.SIGKILL and not begun else WorkerDied
+            died = KilledEarly if signal_no == KILL and not begun else WorkerDied
             raise died(reading, signal_no, self._limits.ending(signal_no)) from None
         if word == "error":
             raise value

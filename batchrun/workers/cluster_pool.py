@@ -10,7 +10,6 @@ import importlib
 import itertools
 import os
 import pickle
-import signal
 import socket
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from batchrun.errors import EnvironmentProblem
 from batchrun.escaping import escape_control
 from batchrun.masking import without_keys
 from batchrun.workers.greeting import Greeting
+from batchrun.workers.limits import KILL
 from batchrun.workers.pool import Pool, WorkerDied, result_of
 
 START = "from batchrun.workers.cluster_pool import drive; drive({descriptor}, {name!r})"
@@ -132,7 +132,7 @@ class ClusterPool(Pool):
             process.wait(CLOSING_S)
         if process.returncode != 0:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)  # what the driver could not end any more
+                os.killpg(process.pid, KILL)  # what the driver could not end any more
             process.wait()
         with self._lock, said:
             self._lost = lost or problem(self.name, f"is lost: {_last_line(said)}")

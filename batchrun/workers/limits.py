@@ -32,6 +32,8 @@ class Limits(NamedTuple):
 
 
 PR_SET_PDEATHSIG = 1
+KILL = signal.SIGKILL
+"""The signal that no process can ignore."""
 OUT_OF_TIME = frozenset({signal.SIGPROF, signal.SIGALRM})
 """The signals after which another try would end in the same way."""
 CIRCUMSTANCES = frozenset({signal.SIGALRM, signal.SIGKILL})

@@ -45,7 +45,11 @@ def versions() -> tuple[tuple[str, str], ...]:
     code = hashlib.sha256()
     for path in sorted(Path(batchrun.__file__).parent.rglob("*.py")):
         code.update(path.read_bytes())
-    named = [("Python", PYTHON), ("batchrun", batchrun.__version__), ("installation of batchrun", code.hexdigest()[:16])]
+    named = [
+        ("Python", PYTHON),
+        ("batchrun", batchrun.__version__),
+        ("installation of batchrun", code.hexdigest()[:16]),
+    ]
     return *named, ("set of readers", all_readers()), *((name, version(name)) for name in LIBRARIES)
 
 

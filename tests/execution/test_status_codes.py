@@ -1,4 +1,7 @@
-"""No file of the package knows what a status means but the failure table and the rims: providers and the simulator."""
+"""No file of the package knows what a status means but the failure table and the rims.
+
+The rims are the providers, the simulator, the lease service with its client, and the storage of clouds.
+"""
 
 import ast
 import re
@@ -10,7 +13,7 @@ import pytest
 import batchrun
 
 PACKAGE = Path(batchrun.__file__).parent
-KNOWING = ("execution/retry_policy.py", "providers/", "simulator/")
+KNOWING = ("execution/retry_policy.py", "providers/", "simulator/", "leases/", "documents/buckets.py")
 EXCEPTIONS = {
     ("execution/stream/rate_limiter.py", "'http_429'"): "the name of a wait in the ledger: it decides nothing",
 }

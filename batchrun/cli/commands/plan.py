@@ -24,12 +24,12 @@ from batchrun.cli.options import (
 )
 from batchrun.cli.plan_file import MOST_ONLINE
 from batchrun.cli.views.terminal import Terminal
-from batchrun.errors import ExitCode
+from batchrun.errors import BatchrunError, ExitCode
 from batchrun.escaping import readable_json
 from batchrun.planning.selection import Selection
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
     from batchrun.job.spec import WorkersSetting
     from batchrun.planning.api_lookups import CounterFactory
@@ -164,12 +164,17 @@ def plan(
         return refused.exit_code if refused and check else ExitCode.OK
 
 
+@contextlib.contextmanager
 def counter_of(
     online: int | None, simulate: str | None, opened: "OpenJob", terminal: Terminal
-) -> "AbstractContextManager[CounterFactory | None]":
-    """The API that counts tokens for `--online`; None without the option, and then nothing is imported."""
+) -> "Iterator[CounterFactory | None]":
+    """Yield the API that counts tokens for `--online`; None without the option, and then nothing is imported."""
     if online is None:
-        return contextlib.nullcontext()
+        yield None
+        return
     from batchrun.cli.run_job import provider_of
 
-    return provider_of(simulate, opened, opened.models, speed=1.0, terminal=terminal)
+    with provider_of(simulate, opened, opened.models, speed=1.0, terminal=terminal) as counter:
+        with contextlib.suppress(BatchrunError):  # which matters if something is to be counted
+            counter.check()  # says where requests go, whatever the plan is
+        yield counter

@@ -46,6 +46,9 @@ def _worth_keeping(parts: _Parts) -> bool:
     return len(parts) > 1 and sum(map(text_size, parts.values())) <= MAX_KEPT
 
 
+EXTRACTED = tuple(suffix for one in FORMATS.values() if one.isolated for suffix in one.suffixes)
+LEAST_WORK = 64_000
+"""A shard has some sixty files at most whose text is extracted, so that even small PDFs are for several processes."""
 LASTS_S = 30
 """How long the parts of a file in a bucket are kept for the next call."""
 _LATEST: Latest[object, _Parts] = Latest(keeps=_worth_keeping)
@@ -104,7 +107,7 @@ class FileSource:
         nothing = True
         stored: Iterator[FoundPath | FoundFile] = stored_files(self._stored, self._not_stored)
         listed = (self._found(number, found) for number, found in enumerate(chain(self._tree.walk(), stored)))
-        for number, files in enumerate(grouped(listed, lambda file: file.size)):
+        for number, files in enumerate(grouped(listed, _work)):
             nothing = False
             yield Shard(number, None, sum(file.size for file in files), tuple(files))
         if nothing:
@@ -361,6 +364,11 @@ class _Reading:
         if self.cache:
             self.cache.keep(sha, one, options, found)
         return found
+
+
+def _work(file: FoundFile) -> int:
+    """Return how many bytes of text take as long to read: a file of few bytes may have many pages."""
+    return max(file.size, LEAST_WORK) if file.source.lower().endswith(EXTRACTED) else file.size
 
 
 def _by_place(found: Iterator[Document | Unreadable]) -> _Parts:

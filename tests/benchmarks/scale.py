@@ -34,7 +34,7 @@ CORE_HOUR_USD = 0.05
 """Assumed: the price of a core for an hour."""
 NODE_CORES = 16
 HEAD_US = 12.0
-"""The work of the head for a planned document, in microseconds of one core: measured are 10 to 12 (`planning.py`)."""
+"""The work of the head for a planned document, in microseconds of one core: measured are 9 to 12 (`planning.py`)."""
 SENT_PER_S = 770
 """Measured: the documents a second of one head on one core, against a server that answers at once (`throughput.py`)."""
 MILLION = 1_000_000

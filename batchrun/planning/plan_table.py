@@ -236,9 +236,8 @@ class PlannedDocuments:
     def digest(self) -> str:
         """Hash the ids of the documents to send, and the ids of their requests."""
         found, quoted = hashlib.sha256(), json.encoder.encode_basestring_ascii
-        rows = self._connection.execute(
-            "select doc_id, request_id from to_send order by +doc_id"
-        )  # read in their order
+        # The plus has the rows read as they stand and then sorted, instead of looked up one by one.
+        rows = self._connection.execute("select doc_id, request_id from to_send order by +doc_id")
         while some := rows.fetchmany(1_000):
             found.update("".join([f"[{quoted(doc_id)}, {quoted(request_id)}]" for doc_id, request_id in some]).encode())
         return found.hexdigest()

@@ -5,6 +5,7 @@ nobody knows of is found by halving.
 """
 
 import contextlib
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -73,6 +74,7 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
     _given_up: dict[str, GivenUp] = field(default_factory=dict)
     """Replaced and never changed, because other threads send it."""
     _deaths: Counter[str] = field(default_factory=Counter)
+    _learning: Any = field(default_factory=threading.Lock)
     _seen_bytes: int = 0
     _suspects: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1))
     _again_waiting: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, MOST_WAITING))
@@ -183,10 +185,11 @@ class Workers(Generic[Page_co, Wanted_contra, Prepared_co]):
         source = died.source
         if source is None:
             return False
-        self._deaths[source] += 1
         tries = TRIES if died.reason.lasts else TRIES + 1  # what kills for want of memory may be at fault twice
-        if died.out_of_time or self._deaths[source] >= tries:
-            self._given_up = {**self._given_up, source: died.reason}
+        with self._learning:
+            self._deaths[source] += 1
+            if died.out_of_time or self._deaths[source] >= tries:
+                self._given_up = {**self._given_up, source: died.reason}
         return True
 
     def _require_life(self) -> None:
